@@ -1,0 +1,8 @@
+"""Stepping a functional model, and generating sequences with it."""
+
+from keras_seq.generation.generator import Generated, Generator
+from keras_seq.generation.pointwise import register_pointwise
+from keras_seq.generation.samplers import GreedySampler
+from keras_seq.generation.stepper import Stepper
+
+__all__ = ["Generated", "Generator", "GreedySampler", "Stepper", "register_pointwise"]

@@ -1,0 +1,42 @@
+"""Samplers choose the next token from the model's distribution."""
+
+from keras import ops
+
+
+class GreedySampler:
+    """Takes the likeliest token, the first of equals.
+
+    Args:
+        Call arguments:
+        log_probabilities: (B, V) floats.
+
+    Returns:
+        `(tokens, scores)`: (B,) int32 ids and their (B,) log-probabilities.
+
+    Example:
+
+    ```python
+    import numpy as np
+    import keras_seq
+
+    sampler = keras_seq.generation.GreedySampler()
+    tokens, scores = sampler(np.log([[0.1, 0.7, 0.2]]).astype("float32"))
+    print(int(tokens[0]))  # 1
+    ```
+    """
+
+    def __call__(self, log_probabilities):
+        tokens = ops.cast(ops.argmax(log_probabilities, axis=-1), "int32")
+        return tokens, ops.max(log_probabilities, axis=-1)
+
+
+def get_sampler(sampler):
+    """A sampler object from itself or from its name (`"greedy"`)."""
+    if sampler == "greedy":
+        return GreedySampler()
+    if not callable(sampler):
+        raise ValueError(
+            "`sampler` must be 'greedy' or an object called with (B, V) log-probabilities that "
+            f"returns (tokens, scores). Received: {sampler!r}"
+        )
+    return sampler

@@ -1,0 +1,23 @@
+"""Sequence layers: each can be called on a whole sequence and stepped through it."""
+
+from keras_seq.layers.additive_attention import AdditiveAttention
+from keras_seq.layers.feed_forward import FeedForward
+from keras_seq.layers.multi_head_attention import MultiHeadCrossAttention, MultiHeadSelfAttention
+from keras_seq.layers.positional_embedding import PositionalEmbedding, sinusoidal_positions
+from keras_seq.layers.recurrent import GRU, LSTM
+from keras_seq.layers.sequence_layer import SequenceLayer
+from keras_seq.layers.transformer_block import TransformerDecoderBlock, TransformerEncoderBlock
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "AdditiveAttention",
+    "FeedForward",
+    "MultiHeadCrossAttention",
+    "MultiHeadSelfAttention",
+    "PositionalEmbedding",
+    "SequenceLayer",
+    "TransformerDecoderBlock",
+    "TransformerEncoderBlock",
+    "sinusoidal_positions",
+]

@@ -1,0 +1,104 @@
+"""The position-wise feed-forward network (Vaswani et al. 2017, section 3.3)."""
+
+import keras
+from keras import ops
+
+from keras_seq.layers.arguments import check_positive, check_rate
+from keras_seq.layers.sequence_layer import SequenceLayer
+
+
+@keras.saving.register_keras_serializable(package="keras_seq")
+class FeedForward(SequenceLayer):
+    r"""Two dense layers, applied to each time step alone (Vaswani et al. 2017, section 3.3).
+
+        y = activation(x W_1 + b_1) W_2 + b_2
+
+    Args:
+        intermediate_dim: width between the two layers.
+        activation: between the two layers.
+        dropout: share of the intermediate features to drop in training.
+        kernel_initializer, bias_initializer: of both layers.
+        seed: of the dropout.
+
+    Call arguments, returns: see `call`.
+
+    Raises:
+        ValueError: if `intermediate_dim` or `dropout` is out of range.
+
+    Example:
+
+    ```python
+    import numpy as np
+    import keras_seq
+
+    layer = keras_seq.layers.FeedForward(intermediate_dim=32)
+    print(layer(np.ones((2, 5, 8), "float32")).shape)  # (2, 5, 8)
+    ```
+    """
+
+    def __init__(
+        self,
+        intermediate_dim,
+        activation="relu",
+        dropout=0.0,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_positive("FeedForward", intermediate_dim=intermediate_dim)
+        check_rate("FeedForward", dropout=dropout)
+        self.intermediate_dim = intermediate_dim
+        self.activation = keras.activations.get(activation)
+        self.dropout = dropout
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, input_shape):
+        features = input_shape[-1]
+
+        def weights(name, shape):
+            kernel = self.add_weight(
+                name=f"{name}_kernel", shape=shape, initializer=self.kernel_initializer
+            )
+            bias = self.add_weight(
+                name=f"{name}_bias", shape=shape[1:], initializer=self.bias_initializer
+            )
+            return kernel, bias
+
+        self.inner_kernel, self.inner_bias = weights("inner", (features, self.intermediate_dim))
+        self.outer_kernel, self.outer_bias = weights("outer", (self.intermediate_dim, features))
+
+    def call(self, x, initial_state=None, return_state=False, training=None):
+        """Transform each time step.
+
+        Args:
+            x: (B, T, D) floats.
+            initial_state, return_state: the contract's; there is no state.
+            training: whether dropout is on.
+
+        Returns:
+            (B, T, D), then the empty state where asked for.
+        """
+        y = self.activation(ops.matmul(x, self.inner_kernel) + self.inner_bias)
+        if training and self.dropout:
+            y = keras.random.dropout(y, self.dropout, seed=self.seed_generator)
+        y = ops.matmul(y, self.outer_kernel) + self.outer_bias
+        return (y, ()) if return_state else y
+
+    def compute_output_shape(self, x_shape):
+        return tuple(x_shape)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "intermediate_dim": self.intermediate_dim,
+            "activation": keras.activations.serialize(self.activation),
+            "dropout": self.dropout,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
+            "seed": self.seed,
+        }

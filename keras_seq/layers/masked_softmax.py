@@ -1,0 +1,23 @@
+"""The softmax of attention: over what may be attended to, and zero where that is nothing."""
+
+from keras import ops
+
+
+def masked_softmax(scores, attend=None):
+    """softmax over the last axis, over the positions that `attend` marks.
+
+    Args:
+        scores: (..., S) floats.
+        attend: booleans that broadcast to the scores' shape, True where S may be attended to, or
+            `None` for everywhere.
+
+    Returns:
+        (..., S) weights that sum to one, or are all zero where nothing may be attended to.
+    """
+    if attend is not None:
+        lowest = -3e4 if scores.dtype == "float16" else -1e9
+        scores = ops.where(attend, scores, ops.cast(lowest, scores.dtype))
+    # Keras warns of a softmax over one value, which is what attention to a single position is.
+    alone = scores.shape[-1] == 1
+    weights = ops.ones_like(scores) if alone else ops.softmax(scores, axis=-1)
+    return weights if attend is None else ops.where(attend, weights, ops.zeros_like(weights))
