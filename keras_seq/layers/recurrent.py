@@ -13,6 +13,9 @@ class GatedRecurrentLayer(SequenceLayer):
     """What `LSTM` and `GRU` share: weights in Keras' layout, dropout, states, the contract."""
 
     cell_class = None
+    # What `keras.layers.Bidirectional` asks of the layer that it wraps.
+    stateful = False
+    states = ()
 
     def __init__(
         self,

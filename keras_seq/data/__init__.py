@@ -1,0 +1,29 @@
+"""Datasets and text files -> tokenised, bucketed `tf.data` pipelines.
+
+Importing this package registers `date_translation` with TensorFlow Datasets, so that
+`tfds.load("date_translation")` works as for any other dataset.
+"""
+
+try:
+    import tensorflow  # noqa: F401
+    import tensorflow_datasets  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "keras_seq.data needs TensorFlow and tensorflow-datasets: "
+        "pip install tensorflow tensorflow-datasets; "
+        "layers, models and generation work without them"
+    ) from error
+
+from keras_seq.data.date_translation import DateTranslation
+from keras_seq.data.load import load, pairs
+from keras_seq.data.tokenizers import train_tokenizer
+from keras_seq.data.translation import TranslationData, translation
+
+__all__ = [
+    "DateTranslation",
+    "TranslationData",
+    "load",
+    "pairs",
+    "train_tokenizer",
+    "translation",
+]

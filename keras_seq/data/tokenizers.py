@@ -1,0 +1,162 @@
+"""Tokenizers trained on the user's own texts: pieces of words, or characters."""
+
+import io
+import os
+import sys
+import tempfile
+
+PAD_ID, UNKNOWN_ID, START_ID, END_ID = 0, 1, 2, 3
+SPECIAL_PIECES = ("<pad>", "<unk>", "<s>", "</s>")
+_MODEL_TYPES = {"subword": "unigram", "character": "char"}
+
+
+def train_tokenizer(texts, kind="subword", vocabulary_size=8000, lowercase=False, add_end=False):
+    """Trains a SentencePiece tokenizer on texts.
+
+    The same texts give the same tokenizer. The ids of the special pieces are fixed: padding 0,
+    unknown 1, start `<s>` 2, end `</s>` 3. Text is taken as it is, without Unicode
+    normalisation and with all its spaces, so `detokenize(tokenize(text)) == text` for any text
+    whose characters occur in `texts` (exceptions: U+2581, SentencePiece's sign for a space,
+    becomes a space, and the written names of special pieces, such as a literal "<s>", may become
+    unknown). A composed and a decomposed accent are different characters: normalise such texts
+    alike beforehand. A character never seen becomes the unknown id and detokenizes to " ⁇ ".
+
+    `detokenize` leaves out padding, start and end ids, but does not stop at the end id: cut
+    what comes after it first.
+
+    Args:
+        texts: Iterable of `str`.
+        kind: `"subword"`, a unigram language model over pieces of words (Kudo 2018), or
+            `"character"`.
+        vocabulary_size: The greatest number of pieces, special ones included. A corpus that does
+            not support as many gets fewer; characters take what their count decides.
+        lowercase: Whether the tokenizer itself turns text into lower case, character by
+            character (`"ß"` stays, unlike in case folding).
+        add_end: Whether `tokenizer(text)` ends with the end id.
+
+    Returns:
+        A `keras_hub.tokenizers.SentencePieceTokenizer`, which also works in
+        `tf.data.Dataset.map` and saves in a `.keras` file. For a batch of B texts it gives a
+        ragged int32 tensor (B, T).
+
+    Raises:
+        TypeError: If `texts` is one string, or holds something else than strings.
+        ValueError: If `texts` has no characters, `kind` is unknown, or `vocabulary_size` does
+            not even hold each distinct character once.
+        ImportError: If sentencepiece or KerasHub is missing.
+
+    References:
+        - [Kudo, 2018](https://arxiv.org/abs/1804.10959)
+
+    Example:
+
+    ```python
+    from keras_seq.data import train_tokenizer
+
+    tokenizer = train_tokenizer(["아침 햇살", "아침 식사"], kind="character")
+    ids = tokenizer(["아침 햇살"])
+    assert tokenizer.detokenize(ids) == ["아침 햇살"]
+    ```
+    """
+    if kind not in _MODEL_TYPES:
+        raise ValueError(f"kind: expected one of {sorted(_MODEL_TYPES)}, received {kind!r}.")
+    texts = _check_texts(texts, lowercase)
+    _check_vocabulary_size(vocabulary_size, texts, kind)
+    sentencepiece, keras_hub = _import_libraries()
+    model = io.BytesIO()
+    with tempfile.TemporaryDirectory() as folder:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(texts),
+            model_writer=model,
+            model_type=_MODEL_TYPES[kind],
+            normalization_rule_tsv=_write_rules(folder, lowercase),
+            vocab_size=vocabulary_size,
+            hard_vocab_limit=False,
+            character_coverage=1.0,
+            # A space put before the text lets "cat" share its piece with " cat"; characters
+            # have nothing to share.
+            add_dummy_prefix=kind == "subword",
+            remove_extra_whitespaces=False,
+            # Longer texts would be left out, and with them their characters.
+            max_sentence_length=max(len(text.encode("utf-8")) for text in texts) + 10,
+            pad_id=PAD_ID,
+            unk_id=UNKNOWN_ID,
+            bos_id=START_ID,
+            eos_id=END_ID,
+            num_threads=1,  # sums in another order could give other pieces
+            minloglevel=2,
+        )
+    return keras_hub.tokenizers.SentencePieceTokenizer(
+        proto=_without_paths(model.getvalue()), add_eos=add_end, dtype="int32"
+    )
+
+
+def _check_texts(texts, lowercase):
+    if isinstance(texts, (str, bytes)):
+        raise TypeError(
+            f"texts: expected an iterable of str, received one {type(texts).__name__}. "
+            "Put it in a list."
+        )
+    texts = list(texts)
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(
+                f"texts: expected str, received {type(text).__name__} at position {i}. "
+                "Decode bytes and tensors first, for example with keras_seq.data.pairs."
+            )
+    texts = [_lower(text) if lowercase else text for text in texts if text]
+    if not texts:
+        raise ValueError("texts: expected at least one text that is not empty, received none.")
+    return texts
+
+
+def _check_vocabulary_size(size, texts, kind):
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"vocabulary_size: expected an int, received {size!r}.")
+    characters = {c for text in texts for c in text} - {"\u2581"} | {" "}
+    least = len(characters) + len(SPECIAL_PIECES)
+    if size < least:
+        raise ValueError(
+            f"vocabulary_size: expected at least {least} for a {kind} tokenizer (the texts have "
+            f"{len(characters)} distinct characters, and {len(SPECIAL_PIECES)} pieces are "
+            f"special), received {size}. Raise it, or clean the texts of rare characters."
+        )
+
+
+def _import_libraries():
+    try:
+        import keras_hub
+        import sentencepiece
+    except ImportError as error:
+        raise ImportError(
+            "train_tokenizer needs sentencepiece and KerasHub: pip install 'keras_seq[data]'"
+        ) from error
+    return sentencepiece, keras_hub
+
+
+def _lower(text):
+    # Character by character as the tokenizer does it: str.lower() looks at the context of Σ.
+    return "".join(c.lower() for c in text)
+
+
+def _without_paths(proto):
+    """Clears the path of the table of replacements: it differs from run to run."""
+    from sentencepiece import sentencepiece_model_pb2
+
+    model = sentencepiece_model_pb2.ModelProto.FromString(proto)
+    model.normalizer_spec.ClearField("normalization_rule_tsv")
+    return model.SerializeToString(deterministic=True)
+
+
+def _write_rules(folder, lowercase):
+    """Writes SentencePiece's table of replacements: code points in hex, tab, code points."""
+    path = os.path.join(folder, "rules.tsv")
+    with open(path, "w", encoding="ascii") as file:
+        # SentencePiece treats its sign for a space as one anyway. Saying so keeps the table from
+        # being empty, which it would remark on in the terminal at every load.
+        file.write("2581\t20\n")
+        for code in range(sys.maxunicode + 1) if lowercase else ():
+            lower = chr(code).lower()
+            if lower != chr(code):
+                file.write(f"{code:X}\t{' '.join(f'{ord(c):X}' for c in lower)}\n")
+    return path

@@ -1,0 +1,6 @@
+"""Functions that return plain functional `keras.Model`s, each one as short as writing it out."""
+
+from keras_seq.models.seq2seq_rnn import seq2seq_rnn
+from keras_seq.models.transformer import transformer
+
+__all__ = ["seq2seq_rnn", "transformer"]

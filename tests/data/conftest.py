@@ -1,0 +1,59 @@
+"""Datasets the tests of keras_seq.data share; each is made once a session."""
+
+import pathlib
+
+import pytest
+
+import keras_seq.data as data
+
+SHARED = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data"
+
+PAIRS = {
+    "train": ([f"ein kleiner Hund {i} läuft" for i in range(40)],
+              [f"a small dog {i} runs" for i in range(40)]),
+    "validation": (["ein Hund 3 läuft", "ein Hund 7 läuft"], ["a dog 3 runs", "a dog 7 runs"]),
+    "test": (["kleiner Hund", "ein Hund"], ["small dog", "a dog"]),
+}
+
+
+@pytest.fixture(scope="session")
+def date_dir(tmp_path_factory):
+    """A TFDS data_dir that holds date_translation."""
+    path = tmp_path_factory.mktemp("tfds")
+    data.DateTranslation(data_dir=path).download_and_prepare()
+    return path
+
+
+@pytest.fixture(scope="session")
+def date_pairs(date_dir):
+    """Dict from split name to (sources, targets) of date_translation."""
+    splits = data.load("date_translation", data_dir=date_dir)
+    return {name: data.pairs(split, "source", "target") for name, split in splits.items()}
+
+
+@pytest.fixture
+def write_folder(tmp_path):
+    """Writes parallel text, `{split: (German, English)}`, and returns the folder."""
+
+    def write(splits=PAIRS, languages=("de", "en")):
+        folder = tmp_path / "parallel"
+        folder.mkdir()
+        for split, columns in splits.items():
+            for language, texts in zip(languages, columns, strict=True):
+                text = "\n".join(texts)
+                (folder / f"{language}.{split}.txt").write_text(text, encoding="utf-8")
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def shared_folder():
+    """Returns a folder of real parallel text, or skips the test."""
+
+    def find(name):
+        if not (SHARED / name).is_dir():
+            pytest.skip(f"needs real data: ../shared/data/{name} is missing")
+        return SHARED / name
+
+    return find
