@@ -4,5 +4,6 @@ from keras_seq.generation.generator import Generated, Generator
 from keras_seq.generation.pointwise import register_pointwise
 from keras_seq.generation.samplers import GreedySampler
 from keras_seq.generation.stepper import Stepper
+from keras_seq.generation.text_generator import TextGenerator
 
-__all__ = ["Generated", "Generator", "GreedySampler", "Stepper", "register_pointwise"]
+__all__ = ["Generated", "Generator", "GreedySampler", "Stepper", "TextGenerator", "register_pointwise"]

@@ -26,8 +26,12 @@ class GreedySampler:
     """
 
     def __call__(self, log_probabilities):
-        tokens = ops.cast(ops.argmax(log_probabilities, axis=-1), "int32")
-        return tokens, ops.max(log_probabilities, axis=-1)
+        best = ops.max(log_probabilities, axis=-1, keepdims=True)
+        # The smallest index of the best: `ops.argmax` becomes an operator that LiteRT lacks.
+        ids = ops.arange(log_probabilities.shape[-1], dtype="int32")
+        others = ops.less(log_probabilities, best)
+        tokens = ops.min(ops.where(others, log_probabilities.shape[-1], ids), axis=-1)
+        return tokens, ops.squeeze(best, -1)
 
 
 def get_sampler(sampler):

@@ -6,6 +6,7 @@ from keras_seq.layers.multi_head_attention import MultiHeadCrossAttention, Multi
 from keras_seq.layers.positional_embedding import PositionalEmbedding, sinusoidal_positions
 from keras_seq.layers.recurrent import GRU, LSTM
 from keras_seq.layers.sequence_layer import SequenceLayer
+from keras_seq.layers.slice_update_gradient import register_slice_update_gradient
 from keras_seq.layers.transformer_block import TransformerDecoderBlock, TransformerEncoderBlock
 
 __all__ = [
@@ -21,3 +22,5 @@ __all__ = [
     "TransformerEncoderBlock",
     "sinusoidal_positions",
 ]
+
+register_slice_update_gradient()

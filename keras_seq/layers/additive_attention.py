@@ -10,7 +10,7 @@ from keras_seq.layers.sequence_layer import SequenceLayer, implicit_mask
 
 @keras.saving.register_keras_serializable(package="keras_seq")
 class AdditiveAttention(SequenceLayer):
-    r"""A decoder looks back at the source (Bahdanau, Cho & Bengio 2015, section 3.1, appendix A.1.2).
+    r"""A decoder looks back at the source (Bahdanau et al. 2015, section 3.1, appendix A.1.2).
 
         e_tj = v^T tanh(W_a s_t + U_a h_j)     # how well source j matches the decoder at t
         a_tj = softmax_j(e_tj)
@@ -84,8 +84,8 @@ class AdditiveAttention(SequenceLayer):
         """
         if context is None:
             raise ValueError(
-                f"`context` of `{self.name}` (AdditiveAttention) must be the sequence to attend to, "
-                "(B, S, features); without it pass `initial_state`. Received: None"
+                f"`context` of `{self.name}` (AdditiveAttention) must be the sequence to attend "
+                "to, (B, S, features); without it pass `initial_state`. Received: None"
             )
         self._check_built()
         mask = implicit_mask(context, context_mask)

@@ -69,6 +69,6 @@ def check_room(position, new, length):
         written = 0
     if written + new > length:
         raise ValueError(
-            f"The state has room for max_length={length} time steps and holds {written}; {new} more "
-            "do not fit. Pass a larger `max_length` to `initial_state`."
+            f"The state has room for max_length={length} time steps and holds {written}; {new} "
+            "more do not fit. Pass a larger `max_length` to `initial_state`."
         )

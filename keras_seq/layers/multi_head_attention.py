@@ -189,8 +189,8 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         self._check_causal()
         if max_length is None:
             raise ValueError(
-                f"`max_length` of `initial_state` of `{self.name}` (MultiHeadSelfAttention) must be "
-                "the number of time steps that the cache has to hold. Received: None"
+                f"`max_length` of `initial_state` of `{self.name}` (MultiHeadSelfAttention) must "
+                "be the number of time steps that the cache has to hold. Received: None"
             )
         return empty_cache(
             batch_size,

@@ -112,8 +112,7 @@ class PositionalEmbedding(SequenceLayer):
         self.embeddings_initializer = initializers.get(
             embeddings_initializer or initializers.RandomNormal(stddev=dim**-0.5)
         )
-        self._convert_input_args = False  # token ids stay integers
-        self.autocast = False
+        self.autocast = False  # token ids stay what they are; float16 cannot count beyond 2048
 
     def build(self, input_shape):
         check_rank("PositionalEmbedding", "tokens", input_shape, 2, "(B, T)")

@@ -117,8 +117,8 @@ class SequenceLayer(keras.layers.Layer):
     def _check_built(self):
         if not self.built:
             raise ValueError(
-                f"`{self.name}` ({type(self).__name__}) has no weights yet, and its state depends on "
-                "them. Call the layer once, or `build` it, before `initial_state`."
+                f"`{self.name}` ({type(self).__name__}) has no weights yet, and its state depends "
+                "on them. Call the layer once, or `build` it, before `initial_state`."
             )
 
     def _check_causal(self):

@@ -36,8 +36,8 @@ class TransformerBlock(SequenceLayer):
     def _key_dim(self, features):
         if features is None or features % self.num_heads:
             raise ValueError(
-                f"The features D of `x` of {type(self).__name__} must be a multiple of `num_heads`. "
-                f"Received: D={features}, num_heads={self.num_heads}"
+                f"The features D of `x` of {type(self).__name__} must be a multiple of "
+                f"`num_heads`. Received: D={features}, num_heads={self.num_heads}"
             )
         return features // self.num_heads
 

@@ -13,6 +13,7 @@ def seq2seq_rnn(
     embedding_dim=128,
     units=256,
     rnn="gru",
+    attention_units=None,
     dropout=0.0,
     name="seq2seq_rnn",
 ):
@@ -30,8 +31,9 @@ def seq2seq_rnn(
     Args:
         source_vocabulary_size, target_vocabulary_size: V of each side; id 0 is padding.
         embedding_dim: width of both embeddings.
-        units: width of the decoder, of each direction of the encoder, and of the attention.
+        units: width of the decoder, and of both directions of the encoder together; even.
         rnn: `"gru"` or `"lstm"`.
+        attention_units: width of the comparison in the attention; half of `units` if `None`.
         dropout: share of embedding features to drop in training.
         name: of the model.
 
@@ -40,7 +42,7 @@ def seq2seq_rnn(
         (B, T, V) as output.
 
     Raises:
-        ValueError: if a size is below 1 or `rnn` is unknown.
+        ValueError: if a size is below 1, `units` is odd, or `rnn` is unknown.
 
     Example:
 
@@ -60,6 +62,11 @@ def seq2seq_rnn(
         embedding_dim=embedding_dim,
         units=units,
     )
+    if units % 2:
+        raise ValueError(
+            "`units` of seq2seq_rnn must be even, half of them for each direction of the encoder. "
+            f"Received: units={units}"
+        )
     if rnn not in ("gru", "lstm"):
         raise ValueError(f"`rnn` of seq2seq_rnn must be 'gru' or 'lstm'. Received: {rnn!r}")
     recurrent = GRU if rnn == "gru" else LSTM
@@ -69,7 +76,7 @@ def seq2seq_rnn(
 
     x = layers.Embedding(source_vocabulary_size, embedding_dim, mask_zero=True)(source)
     x = layers.Dropout(dropout)(x)
-    encoder = recurrent(units, return_sequences=True, return_state=True)
+    encoder = recurrent(units // 2, return_sequences=True, return_state=True)
     memory, *states = layers.Bidirectional(encoder, name="encoder")(x)
     half = len(states) // 2  # the forward direction's states, then the backward direction's
     states = [
@@ -80,7 +87,7 @@ def seq2seq_rnn(
     y = layers.Embedding(target_vocabulary_size, embedding_dim, mask_zero=True)(target)
     y = layers.Dropout(dropout)(y)
     y = recurrent(units, return_sequences=True, name="decoder")(y, initial_state=states)
-    context = AdditiveAttention(units, name="attention")(y, memory)
+    context = AdditiveAttention(attention_units or units // 2, name="attention")(y, memory)
     y = layers.Dense(units, activation="tanh")(layers.concatenate([y, context]))
     logits = layers.Dense(target_vocabulary_size, name="logits")(y)
     return keras.Model({"source": source, "target": target}, logits, name=name)

@@ -1,0 +1,7 @@
+"""Exports that run: written, run in a process of their own, compared with the model."""
+
+from keras_seq.export.litert import to_litert
+from keras_seq.export.report import ExportError, ExportReport
+from keras_seq.export.saved_model import to_saved_model
+
+__all__ = ["ExportError", "ExportReport", "to_litert", "to_saved_model"]

@@ -1,0 +1,228 @@
+"""`to_litert`: a generator as one LiteRT (TFLite) file, the whole loop inside."""
+
+import importlib.util
+import json
+import pathlib
+import tempfile
+
+import keras
+import numpy as np
+
+from keras_seq.export.agreement import compare, model_outputs
+from keras_seq.export.files import size_of, written_beside
+from keras_seq.export.process import run_worker
+from keras_seq.export.report import ExportError, ExportReport
+from keras_seq.export.requirements import check_tensorflow
+from keras_seq.generation.checks import check_ids
+from keras_seq.generation.graph import vocabulary_size
+from keras_seq.layers.arguments import check_positive
+
+
+def to_litert(
+    generator,
+    path,
+    source_length=None,
+    prompt_length=None,
+    batch_size=1,
+    inputs=None,
+    prompt=None,
+    atol=1e-3,
+):
+    """Export a generator as a LiteRT file: token ids in, token ids and scores out.
+
+    The file holds the encoder, the generation loop and its state, and uses LiteRT's built-in
+    operators only. Before it is put in place it is run in a process of its own, with LiteRT and
+    NumPy alone, and compared with the Keras model token for token.
+
+    The signature `generate` takes the model's context inputs by name, padded on the right to
+    `source_length`, and `prompt` (int32, padded on the right) where the generator has no start
+    token. It gives `tokens` (B, N) int32 and `scores` (B,) float32, as `Generator.generate`.
+
+    Args:
+        generator: a `keras_seq.generation.Generator`.
+        path: of the file, by custom ending in `.tflite`. What stands there is replaced.
+        source_length: S, the width of context inputs whose time is not fixed in the model.
+        prompt_length: P, the width of the prompt. `None`: the generator's start token begins.
+        batch_size: B of the file.
+        inputs: context arrays to compare on, a dict by name or one array, any number of rows;
+            64 random ones if `None`.
+        prompt: (N, P) prompts to compare on, random ones if `None`.
+        atol: largest difference of scores (natural logarithms) that is let pass.
+
+    Returns:
+        `ExportReport`.
+
+    Raises:
+        ValueError: if a length is missing or an input does not fit it.
+        ExportError: if the file cannot be written, converted, loaded or run, or does not agree with
+            the model. Then no file is left.
+
+    Example:
+
+    ```python
+    import tempfile
+
+    import keras_seq
+
+    model = keras_seq.models.seq2seq_rnn(30, 20, embedding_dim=8, units=16)
+    generator = keras_seq.generation.Generator(model, max_length=6, start_token=2, end_token=3)
+    with tempfile.TemporaryDirectory() as folder:
+        report = keras_seq.export.to_litert(generator, f"{folder}/model.tflite", source_length=8)
+        print(report)
+    ```
+    """
+    check_tensorflow("to_litert")
+    _check_runtime()
+    check_positive("to_litert", batch_size=batch_size)
+    shapes = _input_shapes(generator, source_length, batch_size)
+    if prompt_length is None and generator.start_token is None:
+        raise ValueError(
+            "`prompt_length` of to_litert must be given, because the generator has no start token."
+        )
+    if prompt_length is not None:
+        check_positive("to_litert", prompt_length=prompt_length)
+    inputs, prompt = comparison_inputs(generator, shapes, prompt_length, inputs, prompt)
+
+    with written_beside(path) as file, tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        _save_function(generator, shapes, prompt_length, folder / "model")
+        run_worker("convert_litert", folder / "model", file, what="convert the model to LiteRT")
+        report = verify_litert(generator, file, inputs, prompt, atol, shown_path=path)
+    return report
+
+
+def verify_litert(generator, path, inputs, prompt, atol, shown_path=None):
+    """Run a LiteRT file in a process of its own and compare it with the generator."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        arrays = dict(inputs) if prompt is None else {**inputs, "prompt": prompt}
+        np.savez(folder / "inputs.npz", **arrays)
+        run_worker(
+            "run_litert", path, folder / "inputs.npz", folder / "outputs.npz", 20,
+            what="run the LiteRT file",
+        )  # fmt: skip
+        outputs = dict(np.load(folder / "outputs.npz"))
+    facts = json.loads(str(outputs["report"]))
+    foreign = sorted(op for op in facts["ops"] if not op.isupper())  # custom ops are in CamelCase
+    if foreign:
+        raise ExportError(f"The LiteRT file needs operators that are not built in: {foreign}")
+    tokens, scores, model_latency = model_outputs(generator, inputs, prompt)
+    compared = compare(
+        "The LiteRT file",
+        (tokens, scores),
+        (outputs["tokens"], outputs["scores"]),
+        generator.pad_token,
+        atol,
+    )
+    return ExportReport(
+        format="LiteRT",
+        path=str(shown_path or path),
+        size=size_of(path),
+        ops=facts["ops"],
+        signatures=facts["signatures"],
+        latency=facts["latency"],
+        model_latency=model_latency,
+        **compared,
+    )
+
+
+def comparison_inputs(generator, shapes, prompt_length, inputs, prompt, count=64):
+    """Checked or random arrays to compare an artifact on: `(inputs, prompt)`."""
+    rng = np.random.default_rng(0)
+    names = generator.stepper.context_inputs
+    if inputs is None:
+        inputs = {name: _random_rows(generator, name, shapes[name], count, rng) for name in names}
+    else:
+        inputs = {
+            name: _padded(name, value, shapes[name], generator.pad_token)
+            for name, value in generator.stepper.context(inputs).items()
+        }
+        for name, value in inputs.items():
+            if np.issubdtype(value.dtype, np.integer):
+                check_ids(f"inputs[{name!r}]", value, vocabulary_size(generator.model, name))
+        count = len(next(iter(inputs.values()))) if inputs else count
+    if prompt_length is None:
+        return inputs, None
+    if prompt is None:
+        shape = (None, prompt_length)
+        prompt = _random_rows(generator, generator.stepper.target, shape, count, rng)
+    return inputs, _padded("prompt", np.asarray(prompt), (None, prompt_length), generator.pad_token)
+
+
+def _input_shapes(generator, source_length, batch_size):
+    shapes = {}
+    for name in generator.stepper.context_inputs:
+        shape = list(generator.stepper.graph.inputs[name].shape)
+        if None in shape[1:] and source_length is None:
+            raise ValueError(
+                f"`source_length` of to_litert must be given, because the model's input `{name}` "
+                f"has the open shape {tuple(shape)}."
+            )
+        shapes[name] = (batch_size, *(source_length if d is None else d for d in shape[1:]))
+    if source_length is not None:
+        check_positive("to_litert", source_length=source_length)
+    return shapes
+
+
+def _save_function(generator, shapes, prompt_length, folder):
+    """Write a SavedModel whose one signature is the generation loop with static shapes."""
+    import tensorflow as tf
+
+    batch_size = next(iter(shapes.values()))[0] if shapes else 1
+    specs = {
+        name: tf.TensorSpec(shape, generator.stepper.graph.inputs[name].dtype, name=name)
+        for name, shape in shapes.items()
+    }
+    if prompt_length is not None:
+        specs["prompt"] = tf.TensorSpec((batch_size, prompt_length), "int32", name="prompt")
+
+    def generate(**arguments):
+        prompt = arguments.pop("prompt", None)
+        start = tf.fill((batch_size, 1), np.int32(generator.start_token or 0))
+        ids = start if prompt is None else prompt
+        lengths = tf.reduce_sum(tf.cast(tf.not_equal(ids, generator.pad_token), "int32"), axis=1)
+        if prompt is None:
+            lengths = tf.ones((batch_size,), "int32")
+        tokens, scores, _ = generator.decode(arguments, ids, lengths, 0, generator.max_length)
+        return {"tokens": tokens[:, 1:] if prompt is None else tokens, "scores": scores}
+
+    module = tf.Module()
+    module.weights = [v.value for v in generator.model.variables]
+    module.generate = tf.function(generate, autograph=False)
+    signature = module.generate.get_concrete_function(**specs)
+    tf.saved_model.save(module, str(folder), signatures={"generate": signature})
+
+
+def _random_rows(generator, name, shape, count, rng):
+    symbolic = generator.stepper.graph.inputs[name]
+    shape = (count, *shape[1:])
+    if not np.issubdtype(np.dtype(symbolic.dtype), np.integer):
+        return rng.normal(size=shape).astype(symbolic.dtype)
+    limit = vocabulary_size(generator.model, name) or generator.vocabulary_size
+    ids = rng.integers(0, limit, size=shape)
+    if len(shape) == 2:  # rows of every length, padded on the right
+        ids[ids == generator.pad_token] = (generator.pad_token + 1) % limit
+        lengths = 1 + rng.permutation(count) % shape[1]
+        ids = np.where(np.arange(shape[1]) < lengths[:, None], ids, generator.pad_token)
+    return ids.astype(symbolic.dtype)
+
+
+def _padded(name, value, shape, pad_token):
+    value = np.asarray(keras.ops.convert_to_numpy(value))
+    if value.ndim != len(shape):
+        raise ValueError(f"`{name}` must have {len(shape)} dimensions. Received: {value.shape}")
+    missing = [0 if i == 0 else d - n for i, (d, n) in enumerate(zip(shape, value.shape, strict=True))]
+    if min(missing) < 0:
+        raise ValueError(
+            f"`{name}` must fit the exported shape {tuple(shape[1:])}. Received: {value.shape[1:]}. "
+            "Export with a larger length, or compare on shorter inputs."
+        )
+    return np.pad(value, [(0, m) for m in missing], constant_values=pad_token)
+
+
+def _check_runtime():
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        raise ExportError(
+            "to_litert runs the file that it writes, which needs the package ai-edge-litert: "
+            'pip install "keras_seq[litert]"'
+        )

@@ -1,0 +1,205 @@
+"""`TextGenerator`: from strings to strings."""
+
+import warnings
+
+import numpy as np
+from keras import ops
+
+from keras_seq.generation.graph import vocabulary_size
+from keras_seq.layers.arguments import check_positive
+
+
+class TextGenerator:
+    r"""Puts a tokenizer on each side of a `Generator`: source strings in, target strings out.
+
+    The source is tokenized, padded to one of a few widths (so that few shapes are compiled),
+    generated from in batches, and the tokens up to the end token are turned back into text.
+
+    Args:
+        generator: a `Generator` with one context input of token ids, a start and an end token.
+        source_tokenizer: KerasHub tokenizer of the source. It makes exactly the ids that the model
+            was trained on (an end id included, if that was so).
+        target_tokenizer: KerasHub tokenizer of the target, used to detokenize.
+        source_length: the largest number of source ids. `None`: no limit.
+        batch_size: how many sources to generate from at once.
+        unknown: what to do about characters that the source tokenizer does not know: `"warn"`,
+            `"error"` or `"ignore"`.
+
+    Raises:
+        ValueError: if the generator has no single context input, no start or no end token, or a
+            tokenizer's vocabulary does not fit the model.
+
+    Example:
+
+    ```python
+    import keras_seq
+    from keras_seq.data import train_tokenizer
+
+    sources, targets = ["one two", "two three"], ["eins zwei", "zwei drei"]
+    source_tokenizer = train_tokenizer(sources, kind="character", add_end=True)
+    target_tokenizer = train_tokenizer(targets, kind="character")
+    model = keras_seq.models.seq2seq_rnn(
+        source_tokenizer.vocabulary_size(), target_tokenizer.vocabulary_size(), 8, 16
+    )
+    generator = keras_seq.generation.Generator(model, max_length=12, start_token=2, end_token=3)
+    translate = keras_seq.generation.TextGenerator(generator, source_tokenizer, target_tokenizer)
+    print(translate(["one", "three two"]))  # two strings (of an untrained model)
+    ```
+    """
+
+    unknown_choices = ("warn", "error", "ignore")
+
+    def __init__(
+        self,
+        generator,
+        source_tokenizer,
+        target_tokenizer,
+        source_length=None,
+        batch_size=64,
+        unknown="warn",
+    ):
+        context = generator.stepper.context_inputs
+        if len(context) != 1:
+            raise ValueError(
+                "TextGenerator needs a model with one context input, the source ids. "
+                f"Received a model with context inputs {context}"
+            )
+        for name, value in (("start_token", generator.start_token), ("end_token", generator.end_tokens)):
+            if value is None or value == []:
+                raise ValueError(f"The generator of TextGenerator must be built with `{name}`.")
+        if unknown not in self.unknown_choices:
+            raise ValueError(
+                f"`unknown` of TextGenerator must be one of {self.unknown_choices}. "
+                f"Received: {unknown!r}"
+            )
+        check_positive("TextGenerator", batch_size=batch_size, source_length=source_length or 1)
+        self.generator = generator
+        self.source_input = context[0]
+        self.source_tokenizer = source_tokenizer
+        self.target_tokenizer = target_tokenizer
+        self.source_length = source_length
+        self.batch_size = batch_size
+        self.unknown = unknown
+        self._check_vocabulary(
+            "source_tokenizer", source_tokenizer, vocabulary_size(generator.model, context[0])
+        )
+        self._check_vocabulary("target_tokenizer", target_tokenizer, generator.vocabulary_size)
+
+    def _check_vocabulary(self, name, tokenizer, limit):
+        size = tokenizer.vocabulary_size()
+        if limit is not None and size > limit:
+            raise ValueError(
+                f"`{name}` has {size} ids and the model knows {limit}. Use the tokenizer that the "
+                "model was trained with."
+            )
+
+    def __call__(self, texts):
+        """Generate a text for each text.
+
+        Args:
+            texts: a string or a list of strings.
+
+        Returns:
+            A string or a list of strings, as `texts`.
+
+        Raises:
+            TypeError: if `texts` are not strings.
+            ValueError: if a text is empty or has more than `source_length` tokens, or has
+                characters outside the vocabulary and `unknown="error"`.
+        """
+        single = isinstance(texts, str)
+        sources = self.tokenize([texts] if single else texts)
+        results = []
+        for start in range(0, len(sources), self.batch_size):
+            batch = sources[start : start + self.batch_size]
+            rows = len(batch)
+            # Few batch sizes, so that few shapes are compiled: whole batches and powers of two.
+            padded_rows = min(self.batch_size, 1 << (rows - 1).bit_length())
+            batch = np.concatenate([batch, np.repeat(batch[-1:], padded_rows - rows, axis=0)])
+            tokens = self.generator.generate({self.source_input: batch}).tokens
+            results.extend(self.detokenize(ops.convert_to_numpy(tokens)[:rows]))
+        return results[0] if single else results
+
+    def tokenize(self, texts):
+        """Check and tokenize source texts.
+
+        Args:
+            texts: list of strings.
+
+        Returns:
+            (B, S) int32 ids, padded on the right; S is the longest row's length or a little more.
+
+        Raises:
+            TypeError, ValueError: see `__call__`.
+        """
+        self._check_texts(texts)
+        ids = [list(row) for row in self.source_tokenizer(list(texts))]
+        lengths = [len(row) for row in ids]
+        longest = max(lengths)
+        if self.source_length is not None and longest > self.source_length:
+            row = lengths.index(longest)
+            raise ValueError(
+                f"A source text has {longest} tokens and at most source_length={self.source_length} "
+                f"are allowed: {texts[row][:80]!r}. Split it into shorter texts."
+            )
+        self._check_unknown(texts, ids)
+        width = -(-longest // 8) * 8
+        if self.source_length is not None:
+            width = min(width, self.source_length)
+        padded = np.full((len(ids), width), self.generator.pad_token, "int32")
+        for row, values in zip(padded, ids, strict=True):
+            row[: len(values)] = values
+        return padded
+
+    def detokenize(self, tokens):
+        """Target ids to strings, each up to its end token.
+
+        Args:
+            tokens: (B, N) int ids.
+
+        Returns:
+            List of B strings.
+        """
+        tokens = np.asarray(tokens)
+        ended = np.isin(tokens, self.generator.end_tokens)
+        beyond = np.cumsum(ended, axis=1) > 0
+        rows = [[int(t) for t in row[~gone]] for row, gone in zip(tokens, beyond, strict=True)]
+        return [str(self.target_tokenizer.detokenize(row)) if row else "" for row in rows]
+
+    def _check_texts(self, texts):
+        if not isinstance(texts, (list, tuple)):
+            raise TypeError(
+                "`texts` must be a string or a list of strings. "
+                f"Received: {type(texts).__name__}"
+            )
+        if not texts:
+            raise ValueError("`texts` must hold at least one string. Received an empty list.")
+        for i, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise TypeError(
+                    f"`texts` must hold strings. Received at {i}: {type(text).__name__}"
+                )
+            if not text.strip():
+                raise ValueError(
+                    f"`texts` must hold strings with something to translate. Received at {i}: {text!r}"
+                )
+
+    def _check_unknown(self, texts, ids):
+        unknown_id = getattr(self.source_tokenizer, "unk_token_id", None)
+        if unknown_id is None:
+            unknown_id = getattr(self.source_tokenizer, "_unk_token_id", None)
+        if self.unknown == "ignore" or unknown_id is None:
+            return
+        rows = [i for i, row in enumerate(ids) if unknown_id in row]
+        if not rows:
+            return
+        known = set("".join(self.source_tokenizer.get_vocabulary()))
+        characters = sorted({c for i in rows for c in texts[i] if c not in known and c != " "})
+        message = (
+            f"{len(rows)} of {len(texts)} source texts have characters outside the vocabulary, "
+            f"{' '.join(characters) or 'unknown pieces'} (first: {texts[rows[0]][:80]!r}); they are "
+            "read as the unknown token."
+        )
+        if self.unknown == "error":
+            raise ValueError(message.replace("they are read", "they would be read"))
+        warnings.warn(message, UserWarning, stacklevel=3)

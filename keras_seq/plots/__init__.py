@@ -1,0 +1,7 @@
+"""Pictures of what a model looks at and how it learnt. Needs matplotlib: `keras_seq[plots]`."""
+
+from keras_seq.plots.attention_map import attention_map, attention_maps
+from keras_seq.plots.attention_scores import attention_scores
+from keras_seq.plots.learning_curves import learning_curves
+
+__all__ = ["attention_map", "attention_maps", "attention_scores", "learning_curves"]

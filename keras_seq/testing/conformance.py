@@ -1,0 +1,189 @@
+"""`check_sequence_layer`: the laws that a sequence layer keeps, checked on random inputs."""
+
+import dataclasses
+import inspect
+
+import keras
+
+from keras_seq.testing import laws_of_form, laws_of_time
+from keras_seq.testing.subject import LawBroken, Skip, Subject
+
+_LAWS = {
+    "stepping equals calling": laws_of_time.stepping_equals_calling,
+    "padding changes nothing": laws_of_time.padding_changes_nothing,
+    "the future changes nothing": laws_of_time.the_future_changes_nothing,
+    "rows do not mix": laws_of_time.rows_do_not_mix,
+    "fully masked rows are finite": laws_of_time.fully_masked_rows_are_finite,
+    "output shape as computed": laws_of_form.output_shape_as_computed,
+    "gradients are finite": laws_of_form.gradients_are_finite,
+    "config round trip": laws_of_form.config_round_trip,
+    "saving round trip": laws_of_form.saving_round_trip,
+    "mixed precision": laws_of_form.mixed_precision,
+    "XLA changes nothing": laws_of_form.xla_changes_nothing,
+}
+
+LAWS = tuple(_LAWS)
+
+
+@dataclasses.dataclass(frozen=True)
+class ConformanceReport:
+    """What `check_sequence_layer` found; `print` shows it as a table.
+
+    Attributes:
+        layer: name and class of the layer.
+        results: dict from law to "holds" or "skipped: <reason>".
+
+    Example:
+
+    ```python
+    import keras
+    from keras_seq.testing import check_sequence_layer
+
+    report = check_sequence_layer(keras.layers.Dense(4), (2, 5, 3), laws=["rows do not mix"])
+    print(report.results)  # {'rows do not mix': 'holds'}
+    ```
+    """
+
+    layer: str
+    results: dict
+
+    def __str__(self):
+        width = max(map(len, self.results), default=0)
+        rows = [f"  {law:<{width}}  {result}" for law, result in self.results.items()]
+        return "\n".join([self.layer, *rows])
+
+
+def check_sequence_layer(
+    layer,
+    input_shape,
+    *,
+    context_shape=None,
+    vocabulary_size=None,
+    laws=None,
+    atol=1e-5,
+    seed=0,
+):
+    """Check that a layer keeps the laws of sequence layers, on random inputs and weights.
+
+    | law | what is compared |
+    |---|---|
+    | stepping equals calling | every split of x into called and stepped parts, with masks |
+    | padding changes nothing | junk in masked steps, explicit masks and Keras' implicit ones |
+    | the future changes nothing | outputs up to t after a change of x after t, if `layer.causal` |
+    | rows do not mix | each row alone, and rows in another order |
+    | fully masked rows are finite | no NaN where nothing may be looked at |
+    | output shape as computed | `compute_output_shape` and symbolic calls against eager ones |
+    | gradients are finite | of every weight, also with a fully masked row |
+    | config round trip | `from_config(get_config())`, as JSON |
+    | saving round trip | a functional model to .keras and back, `get_weights` and `set_weights` |
+    | mixed precision | float16 and bfloat16: dtypes of weights, outputs and states; overflow |
+    | XLA changes nothing | compiled call and step against eager ones |
+
+    A law that needs a member the layer has not (`step`, `mask`, `causal`) is skipped, so Keras' own
+    layers can be checked, too. A layer that attends to a context takes it as `context`, with
+    `context_mask`. The layer is built if it was not; its weights are restored at the end.
+
+    Args:
+        layer: a `keras.layers.Layer`, built or not.
+        input_shape: (B, T, D), or (B, T) with `vocabulary_size`; at least two rows and three steps.
+        context_shape: (B, S, features) of the context, for layers that attend to one.
+        vocabulary_size: V, for layers that take token ids in [0, V).
+        laws: names of the laws to check, among `keras_seq.testing.LAWS`; all if `None`.
+        atol: largest difference that is let pass, relative to outputs beyond one in size.
+            16-bit computation has a wider one: 32 roundings of its dtype.
+        seed: of the random inputs and weights.
+
+    Returns:
+        `ConformanceReport`: for each law "holds" or "skipped: <reason>".
+
+    Raises:
+        LawBroken: if a law does not hold, or the layer raises an error where it must not.
+        ValueError: if an argument is out of range.
+
+    Example:
+
+    ```python
+    import keras_seq
+    from keras_seq.testing import check_sequence_layer
+
+    layer = keras_seq.layers.GRU(4, return_sequences=True)
+    print(check_sequence_layer(layer, input_shape=(2, 5, 3)))
+    ```
+    """
+    _check_arguments(layer, input_shape, context_shape, vocabulary_size, laws)
+    subject = Subject(layer, input_shape, context_shape, vocabulary_size, atol, seed)
+    name = f"`{layer.name}` ({type(layer).__name__})"
+    subject.law = "a call gives outputs"
+    _judge(subject, lambda subject: subject.prepare())
+    results = {}
+    try:
+        subject.randomise()
+        for law in LAWS:  # whatever the order asked for: numbers first, files and compilers last
+            if laws is None or law in laws:
+                subject.law = law
+                results[law] = _judge(subject, _LAWS[law])
+    finally:
+        subject.restore()
+    return ConformanceReport(name, results)
+
+
+def _judge(subject, law):
+    try:
+        law(subject)
+    except Skip as reason:
+        return f"skipped: {reason}"
+    except LawBroken:
+        raise
+    except Exception as error:
+        layer = f"`{subject.layer.name}` ({type(subject.layer).__name__})"
+        raise LawBroken(
+            f"{layer} breaks the law {subject.law!r}: it raised {type(error).__name__}: {error}"
+        ) from error
+    return "holds"
+
+
+def _check_arguments(layer, input_shape, context_shape, vocabulary_size, laws):
+    if not isinstance(layer, keras.layers.Layer):
+        raise ValueError(
+            "`layer` of check_sequence_layer must be an instance of keras.layers.Layer. "
+            f"Received: {layer!r}"
+        )
+    meaning = "(B, T, D)" if vocabulary_size is None else "(B, T), as `vocabulary_size` is given"
+    rank = 3 if vocabulary_size is None else 2
+    _check_shape("input_shape", input_shape, rank, meaning)
+    if input_shape[0] < 2 or input_shape[1] < 3:
+        raise ValueError(
+            "`input_shape` must have at least two rows and three time steps, or most laws say "
+            f"nothing. Received: input_shape={tuple(input_shape)}"
+        )
+    if vocabulary_size is not None and vocabulary_size < 3:
+        raise ValueError(
+            "`vocabulary_size` must be at least 3: padding and two tokens. "
+            f"Received: vocabulary_size={vocabulary_size}"
+        )
+    takes_context = "context" in inspect.signature(layer.call).parameters
+    if takes_context != (context_shape is not None):
+        needs = "must be (B, S, features): the layer attends to a `context`"
+        none = "must be None: `call` of the layer has no argument `context`"
+        raise ValueError(
+            f"`context_shape` {needs if takes_context else none}. "
+            f"Received: context_shape={context_shape}"
+        )
+    if context_shape is not None:
+        _check_shape("context_shape", context_shape, 3, "(B, S, features)")
+        if context_shape[0] != input_shape[0]:
+            raise ValueError(
+                "`context_shape` must have as many rows as `input_shape`. "
+                f"Received: context_shape={context_shape}, input_shape={input_shape}"
+            )
+    unknown = [law for law in ([] if laws is None else laws) if law not in LAWS]
+    if isinstance(laws, str) or unknown:
+        raise ValueError(
+            f"`laws` must be a list of names among {list(LAWS)}. Received: laws={laws!r}"
+        )
+
+
+def _check_shape(name, shape, rank, meaning):
+    sizes = list(shape) if isinstance(shape, (tuple, list)) else []
+    if len(sizes) != rank or not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise ValueError(f"`{name}` must be {meaning}, positive ints. Received: {name}={shape!r}")
