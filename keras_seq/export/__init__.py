@@ -3,5 +3,6 @@
 from keras_seq.export.litert import to_litert
 from keras_seq.export.report import ExportError, ExportReport
 from keras_seq.export.saved_model import to_saved_model
+from keras_seq.export.verify import verify
 
-__all__ = ["ExportError", "ExportReport", "to_litert", "to_saved_model"]
+__all__ = ["ExportError", "ExportReport", "to_litert", "to_saved_model", "verify"]

@@ -19,6 +19,7 @@ _LABEL_GAP = 0.08
 _LINE = 0.22  # a line of title or axis name
 _COLOUR_BAR = 0.14
 _COLOUR_BAR_LABELS = 0.45
+_SHORTEST_BAR, _LONGEST_BAR = 0.8, 4.0
 _HEADS_A_ROW = 4
 _LONGEST_LABEL = 24  # characters
 
@@ -175,15 +176,15 @@ class _Block:
         widths = [_measure(ruler, fonts, t, self.font_size)[0] for t in self.source]
         side = max(_measure(ruler, fonts, t, self.font_size)[0] for t in self.target)
         # Labels lie flat where the columns can be wide enough for them, else they stand.
-        flat = max(cell, max(widths) + _LABEL_GAP)
+        flat = max(cell, max(widths) + _LABEL_GAP / 2)
         self.upright = flat > cell and (flat > _WIDEST_CELL or longest * flat > _PAGE)
         self.cell = (cell if self.upright else flat, cell)
         height = max(widths) if self.upright else self.font_size / 72 * 1.3
 
-        self.left = side + 2 * _LABEL_GAP + _LINE  # target labels and the word "target"
+        self.left = side + _LABEL_GAP + _LINE  # target labels and the word "target"
         self.head_line = _LINE if heads > 1 else 0.0
-        self.top = height + 2 * _LABEL_GAP + _LINE + self.head_line
-        self.top += 1.5 * _LINE if self.title else 0.0
+        self.top = height + _LABEL_GAP + _LINE + self.head_line
+        self.top += 1.2 * _LINE if self.title else 0.0
         self.panel = (source * self.cell[0], target * self.cell[1])
         title_width = _measure(ruler, fonts, self.title, 12)[0]
         panels = self.columns * self.panel[0] + (self.columns - 1) * _GAP
@@ -219,8 +220,9 @@ class _Block:
         axes.xaxis.set_label_position("top")
         axes.tick_params(length=0, pad=3)
         axes.spines[:].set_visible(False)
-        axes.set_xticks(range(len(self.source)), self.source if first_row else [""] * len(self.source))
-        axes.set_yticks(range(len(self.target)), self.target if first_column else [""] * len(self.target))
+        axes.set_xticks(range(len(self.source)), self.source)
+        axes.set_yticks(range(len(self.target)), self.target)
+        axes.tick_params(labeltop=first_row, labelleft=first_column)
         for label in axes.get_xticklabels():
             fonts.apply(label).set(size=size, rotation=90 if self.upright else 0)
         for label in axes.get_yticklabels():
@@ -242,8 +244,9 @@ def _draw(blocks, fonts):
     widths = [sum(b.width + 2 * _GAP for b in row) - 2 * _GAP for row in rows]
     heights = [max(b.height for b in row) for row in rows]
     bar = _GAP + _COLOUR_BAR + _COLOUR_BAR_LABELS
-    width = 2 * _MARGIN + max(widths) + bar
+    width = 2 * _MARGIN + max(widths[0] + bar, *widths)
     height = 2 * _MARGIN + sum(heights) + 2 * _GAP * (len(rows) - 1)
+    height = max(height, 2 * _MARGIN + rows[0][0].top + _SHORTEST_BAR)
     figure = new_figure(figsize=(width, height))
     y, image = _MARGIN, None
     for row, row_height in zip(rows, heights, strict=True):
@@ -253,10 +256,10 @@ def _draw(blocks, fonts):
             x += block.width + 2 * _GAP
         y += row_height + 2 * _GAP
     top = _MARGIN + rows[0][0].top
-    tall = min(max(rows[0][0].panel[1], 1.0), 4.0, height - top - _MARGIN)
+    tall = min(max(rows[0][0].panel[1], _SHORTEST_BAR), _LONGEST_BAR)
     bar_axes = figure.add_axes(
         (
-            (width - _MARGIN - _COLOUR_BAR_LABELS - _COLOUR_BAR) / width,
+            (_MARGIN + widths[0] + _GAP) / width,
             1 - (top + tall) / height,
             _COLOUR_BAR / width,
             tall / height,

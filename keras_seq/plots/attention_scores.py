@@ -55,8 +55,8 @@ def attention_scores(model, inputs):
     """
     if not is_functional(model):
         raise TypeError(
-            "`model` must be a functional (or built Sequential) keras.Model, because its graph tells "
-            f"which layers attend. Received: {type(model).__name__} "
+            "`model` must be a functional (or built Sequential) keras.Model, because its graph "
+            f"tells which layers attend. Received: {type(model).__name__} "
             f"`{getattr(model, 'name', '')}`. Call an attention layer itself with "
             "`return_attention_scores=True` instead."
         )
@@ -96,10 +96,13 @@ def _run(model, flat_inputs, scores, prefix):
 
 def _attend(layer, args, kwargs):
     """Call `layer` for its scores, too: `(outputs as the graph knows them, scores)`."""
-    bound = inspect.signature(layer.call).bind(*args, **kwargs)
-    wanted = bound.arguments.get("return_attention_scores", False)
-    bound.arguments["return_attention_scores"] = True
-    y, scores, *rest = layer(*bound.args, **bound.kwargs)
+    place = list(inspect.signature(layer.call).parameters).index("return_attention_scores")
+    if place < len(args):
+        wanted, args = args[place], (*args[:place], True, *args[place + 1 :])
+    else:
+        wanted = kwargs.get("return_attention_scores", False)
+        kwargs = {**kwargs, "return_attention_scores": True}
+    y, scores, *rest = layer(*args, **kwargs)
     scores_array = ops.convert_to_numpy(ops.cast(scores, "float32"))
     if scores_array.ndim == 3:  # attention without heads
         scores_array = np.expand_dims(scores_array, 1)

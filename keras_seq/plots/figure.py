@@ -43,8 +43,8 @@ def check_path(path):
     path = pathlib.Path(path)
     if path.suffix.lower() not in _SUFFIXES:
         raise ValueError(
-            f"`path` must end in one of {', '.join(_SUFFIXES)}, which chooses the format. Received: "
-            f"{str(path)!r}"
+            f"`path` must end in one of {', '.join(_SUFFIXES)}, which chooses the format. "
+            f"Received: {str(path)!r}"
         )
     return path
 

@@ -38,7 +38,7 @@ class Fonts:
         from matplotlib import rcParams
         from matplotlib.font_manager import FontProperties, findfont
 
-        first = _open(findfont(FontProperties()))
+        first = _open(str(findfont(FontProperties())))
         self.families = [first.family_name]
         wanted = {c for text in texts for c in _normalised(text) if c.isprintable()}
         missing = wanted - _characters_in(first, wanted)
@@ -80,8 +80,8 @@ def _normalised(text):
 def _best_family(missing, first):
     """`(family, characters)`: the first with all of the missing characters, else with the most."""
     best = (None, set())
-    for family in _ranked_families(first):
-        found = _characters_in(_open_family(family), missing)
+    for family, path, face in _ranked_families(first):
+        found = _characters_in(_open(path, face), missing)
         if len(found) > len(best[1]):
             best = (family, found)
         if len(found) == len(missing):
@@ -96,7 +96,7 @@ def _characters_in(font, characters):
 
 @functools.lru_cache(maxsize=8)
 def _ranked_families(first):
-    """Upright families of this machine, `first` and the preferred ones before the others."""
+    """`(family, path, face)` of upright fonts, `first` and the preferred ones before the others."""
     from matplotlib.font_manager import fontManager
 
     order = (*first, *_PREFERRED)
@@ -104,28 +104,25 @@ def _ranked_families(first):
     def rank(name):
         return next((i for i, p in enumerate(order) if name.startswith(p)), len(order))
 
-    names = {
-        entry.name
-        for entry in fontManager.ttflist
-        if entry.style == "normal" and not any(p in entry.name.lower() for p in _PLACEHOLDERS)
-    }
-    return tuple(sorted(names, key=lambda name: (rank(name), "Serif" in name, name)))
+    families = {}  # name: how far from normal weight, path, face; matplotlib takes the nearest
+    for font in fontManager.ttflist:
+        if font.style == "normal" and not any(p in font.name.lower() for p in _PLACEHOLDERS):
+            weight = font.weight if isinstance(font.weight, int) else 400
+            file = (abs(weight - 400), font.fname, getattr(font, "index", 0))
+            families[font.name] = min(file, families.get(font.name, file))
+    names = sorted(
+        families, key=lambda name: (families[name][0] > 0, rank(name), "Serif" in name, name)
+    )
+    return tuple((name, *families[name][1:]) for name in names)
 
 
 @functools.lru_cache(maxsize=64)
-def _open_family(family):
-    """The very font that matplotlib takes for `family`, or `None` where it cannot be read."""
-    from matplotlib.font_manager import FontProperties, findfont
-
-    try:
-        return _open(findfont(FontProperties(family=[family]), fallback_to_default=False))
-    except (ValueError, OSError, RuntimeError):  # listed by matplotlib's cache, but gone or broken
-        return None
-
-
-def _open(path):
+def _open(path, face=0):
+    """A font file, or `None` where matplotlib's list of fonts is older than the machine's."""
     from matplotlib.ft2font import FT2Font
 
     # `matplotlib.font_manager.get_font` would add fallbacks that have a box for every character.
-    face = getattr(path, "face_index", 0)  # collections of fonts: matplotlib 3.11 and later
-    return FT2Font(path, face_index=face) if face else FT2Font(path)
+    try:
+        return FT2Font(path, face_index=face) if face else FT2Font(path)
+    except (OSError, RuntimeError):
+        return None

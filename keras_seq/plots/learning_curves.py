@@ -129,6 +129,7 @@ def _draw(axes, metric, best):
     last = max(int(epochs[-1]) for epochs, _ in metric.curves.values())
     if first == last:
         axes.set_xlim(first - 0.5, last + 0.5)
+    axes.autoscale_view()  # else the limits settle only when the figure is drawn
     _name_curves(axes, metric)
     if best is not None:
         _mark(axes, metric, best)
@@ -141,6 +142,8 @@ def _spans_decades(values):
 
 def _name_curves(axes, metric):
     """Write each curve's name beside its end, apart from one another."""
+    if list(metric.curves) == ["train"]:  # nothing to tell apart, as for a learning rate
+        return
     ends = []
     for kind, (epochs, values) in metric.curves.items():
         finite = np.flatnonzero(np.isfinite(values))

@@ -1,0 +1,67 @@
+"""What all tests share: quiet backends, fixed seeds, and runs without TensorFlow."""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # one order of summation on every machine
+
+import pytest
+
+_NEED_TENSORFLOW = ("data", "export", "examples")  # folders of tests/
+
+
+class _NoTensorFlow:
+    """A finder that comes first and knows TensorFlow as missing."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("tensorflow", "tensorflow_datasets", "tf_keras"):
+            raise ModuleNotFoundError(f"No module named {name!r} (--without-tensorflow)", name=name)
+        return None
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--without-tensorflow",
+        action="store_true",
+        help="make TensorFlow un-importable; for runs with KERAS_BACKEND=jax",
+    )
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "needs_tensorflow: the test needs the TensorFlow backend; say why in `reason`"
+    )
+    if not config.getoption("--without-tensorflow"):
+        return
+    if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+        raise pytest.UsageError("--without-tensorflow needs another backend: KERAS_BACKEND=jax")
+    if "tensorflow" in sys.modules:
+        raise pytest.UsageError("--without-tensorflow: a plugin has imported TensorFlow already")
+    sys.meta_path.insert(0, _NoTensorFlow())
+
+
+def pytest_ignore_collect(collection_path, config):
+    if not config.getoption("--without-tensorflow"):
+        return None
+    here = config.rootpath / "tests"
+    return any(collection_path == here / name for name in _NEED_TENSORFLOW) or None
+
+
+def pytest_collection_modifyitems(config, items):
+    import keras
+
+    backend = keras.backend.backend()
+    for item in items:
+        marker = item.get_closest_marker("needs_tensorflow")
+        if marker and backend != "tensorflow":
+            reason = marker.kwargs.get("reason") or (marker.args[0] if marker.args else "")
+            item.add_marker(pytest.mark.skip(reason=f"needs TensorFlow: {reason}"))
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    import keras
+
+    keras.utils.set_random_seed(0)
+    keras.backend.clear_session()

@@ -1,0 +1,171 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_seq.generation import Generator
+from keras_seq.generation.checks import padded_prompt
+from keras_seq.layers import GRU
+from tests.generation.generation_models import hybrid, shaken, slow_greedy, sources, translator
+
+numpy = keras.ops.convert_to_numpy
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm", "transformer"])
+def test_cached_generation_equals_uncached_generation(kind):
+    model = translator(kind)
+    generator = Generator(model, max_length=9, start_token=2, end_token=3)
+    source = sources()
+    out = generator.generate(source)
+    for row, tokens, score in zip(source, numpy(out.tokens), numpy(out.scores), strict=True):
+        expected, expected_score = slow_greedy(model, row[row != 0], [2], 9, end=3)
+        assert tokens.tolist() == expected[1:] + [0] * (9 - len(expected[1:]))
+        np.testing.assert_allclose(score, expected_score, atol=1e-4)
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_prompts_of_different_lengths_each_get_what_they_get_alone(jit_compile):
+    model = hybrid()
+    generator = Generator(model, max_length=5, end_token=3, jit_compile=jit_compile)
+    prompts = [[5, 6, 7, 8, 9, 4, 11], [8, 9, 10, 11, 5], [12, 4, 4, 6, 7, 8]]
+    out = generator.generate(prompt=prompts)
+    for prompt, tokens, score in zip(prompts, numpy(out.tokens), numpy(out.scores), strict=True):
+        expected, expected_score = slow_greedy(model, None, prompt, 5, end=3)
+        assert tokens.tolist() == expected + [0] * (12 - len(expected))
+        np.testing.assert_allclose(score, expected_score, atol=1e-4)
+
+
+def test_a_prompt_of_one_token_and_a_long_one_share_a_batch():
+    model = hybrid()
+    prompts = [[5], list(range(4, 14))]
+    out = numpy(Generator(model, max_length=4, end_token=3).generate(prompt=prompts).tokens)
+    for prompt, tokens in zip(prompts, out, strict=True):
+        expected, _ = slow_greedy(model, None, prompt, 4, end=3)
+        assert tokens[: len(expected)].tolist() == expected
+        assert (tokens[len(expected) :] == 0).all()
+
+
+def counting_model(vocabulary_size=12):
+    """Says the number after the last token, so that what is generated is known."""
+    tokens = keras.Input((None,), dtype="int32")
+    x = layers.Embedding(vocabulary_size, vocabulary_size)(tokens)
+    model = keras.Model(tokens, layers.Dense(vocabulary_size, use_bias=False)(x))
+    model.set_weights([10 * np.eye(vocabulary_size), np.roll(np.eye(vocabulary_size), 1, axis=1)])
+    return model
+
+
+def test_the_loop_ends_when_every_row_has_ended():
+    out = Generator(counting_model(), max_length=10, end_token=8).generate(prompt=[[6], [4], [7]])
+    assert numpy(out.tokens)[:, :6].tolist() == [
+        [6, 7, 8, 0, 0, 0],
+        [4, 5, 6, 7, 8, 0],
+        [7, 8, 0, 0, 0, 0],
+    ]
+    assert int(out.steps) == 4  # as many as the longest row needs, of 10 allowed
+    assert (numpy(out.tokens)[:, 5:] == 0).all()
+
+
+def test_any_of_several_end_tokens_ends_a_row():
+    out = Generator(counting_model(), max_length=4, end_token=[7, 9]).generate(prompt=[[5], [8]])
+    assert numpy(out.tokens).tolist() == [[5, 6, 7, 0, 0], [8, 9, 0, 0, 0]]
+
+
+def test_without_an_end_token_every_row_gets_max_length_tokens():
+    generator = Generator(counting_model(), max_length=3)
+    assert numpy(generator.generate(prompt=[[4]]).tokens).tolist() == [[4, 5, 6, 7]]
+    assert numpy(generator.generate(prompt=[[4]], max_length=1).tokens).tolist() == [[4, 5]]
+
+
+def test_an_end_token_inside_the_prompt_does_not_end_it():
+    out = Generator(counting_model(), max_length=2, end_token=5).generate(prompt=[[5, 7], [9, 1]])
+    assert numpy(out.tokens).tolist() == [[5, 7, 8, 9], [9, 1, 2, 3]]
+
+
+def test_generation_is_traced_once_for_each_shape():
+    model = translator("gru")
+    generator = Generator(model, max_length=4, start_token=2, end_token=3)
+    for seed in range(3):
+        generator.generate(sources(seed=seed))
+    assert generator.trace_count == 1
+    generator.generate(sources(rows=2))
+    assert generator.trace_count == 2
+
+
+def test_a_compiled_generator_sees_new_weights():
+    model = translator("gru")
+    generator = Generator(model, max_length=6, start_token=2, end_token=3)
+    source = sources()
+    generator.generate(source)
+    shaken(model, seed=7, scale=1.0)
+    expected = [slow_greedy(model, row[row != 0], [2], 6, end=3)[0][1:] for row in source]
+    for tokens, e in zip(numpy(generator.generate(source).tokens), expected, strict=True):
+        assert tokens[: len(e)].tolist() == e
+    assert generator.trace_count == 1
+
+
+def test_a_sampler_object_chooses_the_tokens():
+    def worst(log_probabilities):
+        tokens = keras.ops.cast(keras.ops.argmin(log_probabilities, axis=-1), "int32")
+        return tokens, keras.ops.min(log_probabilities, axis=-1)
+
+    out = Generator(counting_model(), max_length=1, sampler=worst).generate(prompt=[[4]])
+    assert int(numpy(out.tokens)[0, 1]) != 5
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"inputs": np.array([[4, 99]])}, r"inputs\['source'\].*\[0, 20\).*99"),
+        ({"inputs": np.array([[4, -1]])}, r"inputs\['source'\].*-1"),
+        ({"inputs": np.array([4, 5])}, "shape"),
+        ({"inputs": np.zeros((1, 0), int)}, "empty"),
+        ({"inputs": None}, "source"),
+        ({"inputs": sources(), "prompt": np.array([[2]])}, "rows"),
+        ({"inputs": sources(), "max_length": 0}, "max_length"),
+        ({"inputs": sources(rows=1), "prompt": [[2, 18]]}, r"prompt.*\[0, 18\).*18"),
+        ({"inputs": sources(rows=1), "prompt": [[]]}, "prompt"),
+        ({"inputs": sources(rows=2), "prompt": [[2, 4], [0, 0]]}, "Row 1 is empty"),
+        ({"inputs": sources(rows=1), "prompt": [[0, 4]]}, "right"),
+    ],
+)
+def test_bad_input_is_refused_before_any_computation(arguments, message):
+    generator = Generator(translator("gru"), max_length=4, start_token=2, end_token=3)
+    with pytest.raises(ValueError, match=message):
+        generator.generate(**arguments)
+    assert generator.trace_count == 0
+
+
+def test_ids_must_be_ints():
+    generator = Generator(translator("gru"), max_length=4, start_token=2, end_token=3)
+    with pytest.raises(TypeError, match="int token ids"):
+        generator.generate(np.array([[4.0, 5.0]]))
+    with pytest.raises(TypeError, match="prompt"):
+        padded_prompt([[1.5]], 0, None)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"max_length": 0}, "max_length"),
+        ({"max_length": 4, "start_token": 18}, r"start_token.*\[0, 18\)"),
+        ({"max_length": 4, "end_token": -1}, "end_token"),
+        ({"max_length": 4, "end_token": [3, 40]}, "end_token.*40"),
+        ({"max_length": 4, "pad_token": "0"}, "pad_token"),
+        ({"max_length": 4, "sampler": "best"}, "sampler"),
+    ],
+)
+def test_a_generator_checks_its_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Generator(translator("gru"), **arguments)
+
+
+def test_a_generator_without_start_token_wants_a_prompt():
+    with pytest.raises(ValueError, match="prompt"):
+        Generator(hybrid(), max_length=4).generate()
+
+
+def test_a_model_without_logits_over_time_is_refused():
+    x = keras.Input((None, 4))
+    h = GRU(4, return_sequences=True)(x)
+    with pytest.raises(ValueError, match="logits"):
+        Generator(keras.Model(x, [h, h]), max_length=3)

@@ -1,0 +1,222 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import keras_seq
+from keras_seq.generation import Stepper, register_pointwise
+from keras_seq.layers import (
+    GRU,
+    LSTM,
+    AdditiveAttention,
+    MultiHeadSelfAttention,
+    PositionalEmbedding,
+    TransformerEncoderBlock,
+)
+from tests.generation.generation_models import hybrid, shaken, sources, translator
+
+
+def step_all(stepper, x, inputs=None, prefill=0):
+    """Outputs of a stepped model, all time steps put together."""
+    state = stepper.initial_state(inputs, batch_size=len(x), max_length=x.shape[1])
+    parts = []
+    if prefill:
+        y, state = stepper.prefill(x[:, :prefill], state)
+        parts.append(y)
+    for t in range(prefill, x.shape[1]):
+        y, state = stepper.step(x[:, t : t + 1], state)
+        parts.append(y)
+    return np.concatenate([keras.ops.convert_to_numpy(y) for y in parts], axis=1)
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm", "transformer", "post_norm"])
+@pytest.mark.parametrize("prefill", [0, 1, 4, 6])
+def test_a_translator_steps_to_the_numbers_of_its_call(kind, prefill):
+    model = translator(kind)
+    source = sources()
+    target = np.random.default_rng(3).integers(1, 18, size=(5, 6)).astype("int32")
+    whole = keras.ops.convert_to_numpy(model({"source": source, "target": target}))
+    stepped = step_all(Stepper(model), target, source, prefill)
+    np.testing.assert_allclose(stepped, whole, atol=2e-5)
+
+
+@pytest.mark.parametrize("prefill", [0, 3])
+def test_a_hybrid_written_by_hand_steps_with_no_extra_code(prefill):
+    model = hybrid()
+    x = np.random.default_rng(0).integers(1, 20, size=(3, 8)).astype("int32")
+    x[1, 2] = 0  # a masked step in the middle leaves the states as they are, in both ways
+    whole = keras.ops.convert_to_numpy(model(x))
+    np.testing.assert_allclose(step_all(Stepper(model), x, prefill=prefill), whole, atol=2e-5)
+
+
+def test_a_layer_called_twice_has_two_states():
+    x = keras.Input((None, 6))
+    shared = GRU(6, return_sequences=True)
+    model = shaken(keras.Model(x, shared(layers.Dense(6)(shared(x)))))
+    stepper = Stepper(model)
+    assert len(stepper.initial_state(batch_size=1)["layers"]) == 2
+    data = np.random.default_rng(0).normal(size=(2, 5, 6)).astype("float32")
+    np.testing.assert_allclose(step_all(stepper, data), model(data), atol=1e-5)
+
+
+def test_models_inside_models_are_stepped_too():
+    inner_x = keras.Input((None, 6))
+    inner = keras.Model(inner_x, LSTM(6, return_sequences=True)(layers.Dense(6)(inner_x)))
+    sequential = keras.Sequential([keras.Input((None, 6)), layers.Dense(6), GRU(6, return_sequences=True)])
+    x = keras.Input((None, 6))
+    model = shaken(keras.Model(x, sequential(inner(x)) + inner(x)))
+    data = np.random.default_rng(0).normal(size=(2, 5, 6)).astype("float32")
+    np.testing.assert_allclose(step_all(Stepper(model), data), model(data), atol=1e-5)
+
+
+def test_pointwise_operations_and_context_vectors_are_followed():
+    x = keras.Input((None, 6), name="target")
+    context = keras.Input((6,), name="context")
+    y = GRU(6, return_sequences=True)(x)
+    y = keras.ops.tanh(y) * keras.ops.expand_dims(layers.Dense(6)(context), 1)
+    y = keras.ops.concatenate([y, keras.ops.square(x)], axis=-1)
+    y = layers.Dropout(0.5)(layers.Activation("gelu")(layers.Dense(4)(y)))
+    model = shaken(keras.Model([x, context], y))
+    rng = np.random.default_rng(0)
+    data, vector = rng.normal(size=(2, 5, 6)).astype("float32"), rng.normal(size=(2, 6)).astype("float32")
+    stepped = step_all(Stepper(model), data, {"context": vector})
+    np.testing.assert_allclose(stepped, model([data, vector]), atol=1e-5)
+
+
+def test_several_outputs_keep_their_structure():
+    x = keras.Input((None, 4))
+    h = GRU(4, return_sequences=True)(x)
+    model = keras.Model(x, {"a": h, "b": layers.Dense(2)(h)})
+    stepper = Stepper(model)
+    y, _ = stepper.step(np.ones((1, 1, 4), "float32"), stepper.initial_state(batch_size=1))
+    assert set(y) == {"a", "b"} and y["b"].shape == (1, 1, 2)
+
+
+def test_a_bidirectional_encoder_is_context_and_need_not_step():
+    model = translator("gru")
+    assert "encoder" not in Stepper(model).initial_state(sources())["layers"]
+
+
+def test_the_self_check_finds_nothing_wrong_with_good_models():
+    for model in (hybrid(), translator("lstm"), translator("transformer")):
+        assert Stepper(model).check() < 1e-4
+
+
+def test_the_self_check_finds_a_layer_that_breaks_the_law():
+    class Forgetful(GRU):
+        def step(self, x, state, mask=None, **kwargs):
+            y, _ = super().step(x, state, mask=mask, **kwargs)
+            return y, state  # never updated
+
+    x = keras.Input((None, 4))
+    model = shaken(keras.Model(x, Forgetful(4, return_sequences=True)(x)))
+    with pytest.raises(ValueError, match="other numbers step by step"):
+        Stepper(model).check()
+
+
+@pytest.mark.parametrize(
+    "layer, reason",
+    [
+        (layers.Bidirectional(GRU(4, return_sequences=True), name="culprit"), "bidirectional"),
+        (layers.Conv1D(4, 3, padding="causal", name="culprit"), "conv1d"),
+        (layers.LSTM(4, return_sequences=True, name="culprit"), "lstm"),
+        (layers.BatchNormalization(name="culprit"), "batchnormalization"),
+        (layers.LayerNormalization(axis=1, name="culprit"), "axis"),
+        (layers.Softmax(axis=1, name="culprit"), "axis"),
+        (layers.GlobalAveragePooling1D(name="culprit"), "globalaveragepooling1d"),
+        (GRU(4, return_sequences=True, go_backwards=True, name="culprit"), "causal"),
+        (GRU(4, name="culprit"), "return_sequences"),
+        (MultiHeadSelfAttention(2, 2, name="culprit"), "causal"),
+        (TransformerEncoderBlock(8, 2, name="culprit"), "causal"),
+    ],
+)
+def test_a_layer_that_cannot_step_is_refused_by_name_with_the_remedy(layer, reason):
+    x = keras.Input((6, 4))
+    model = keras.Model(x, layer(x))
+    with pytest.raises(ValueError, match="culprit") as error:
+        Stepper(model)
+    assert reason in str(error.value).lower()
+
+
+def test_operations_across_time_are_refused():
+    x = keras.Input((None, 4))
+    for y in (keras.ops.flip(x, axis=1), keras.ops.mean(x, axis=1, keepdims=True), x[:, ::-1]):
+        with pytest.raises(ValueError, match="cannot be stepped"):
+            Stepper(keras.Model(x, y))
+
+
+def test_attention_to_the_target_itself_is_refused():
+    x = keras.Input((None, 4))
+    with pytest.raises(ValueError, match="`context` depends on the whole target"):
+        Stepper(keras.Model(x, AdditiveAttention(4, name="culprit")(x, x)))
+
+
+def test_an_own_layer_steps_once_it_is_declared_pointwise():
+    class Halve(layers.Layer):
+        def call(self, x):
+            return x / 2
+
+    x = keras.Input((None, 4))
+    model = keras.Model(x, Halve()(x))
+    with pytest.raises(ValueError, match="register_pointwise"):
+        Stepper(model)
+    register_pointwise(Halve)
+    assert Stepper(model).check() == 0
+    with pytest.raises(TypeError, match="layer_class"):
+        register_pointwise(lambda x: x)
+
+
+def test_a_model_without_a_graph_is_refused():
+    class Subclassed(keras.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(TypeError, match="functional"):
+        Stepper(Subclassed())
+
+
+def test_inputs_are_checked_by_name():
+    model = translator("gru")
+    with pytest.raises(ValueError, match="'nobody'"):
+        Stepper(model, target="nobody")
+    stepper = Stepper(model)
+    for wrong in ({"other": sources()}, None, [sources(), sources()]):
+        with pytest.raises(ValueError, match="source"):
+            stepper.initial_state(wrong, batch_size=5, max_length=4)
+    with pytest.raises(ValueError, match="batch_size"):
+        Stepper(hybrid()).initial_state(max_length=4)
+    a, b = keras.Input((None, 4), name="a"), keras.Input((None, 4), name="b")
+    with pytest.raises(ValueError, match="target"):
+        Stepper(keras.Model([a, b], a + b))
+
+
+def test_an_output_that_does_not_depend_on_the_target_is_refused():
+    x, c = keras.Input((None, 4), name="target"), keras.Input((4,), name="context")
+    with pytest.raises(ValueError, match="does not depend on the target"):
+        Stepper(keras.Model([x, c], [layers.Dense(2)(x), layers.Dense(2)(c)]))
+
+
+def test_too_many_steps_are_refused_eagerly():
+    stepper = Stepper(hybrid())
+    state = stepper.initial_state(batch_size=1, max_length=2)
+    with pytest.raises(ValueError, match="max_length"):
+        for _ in range(3):
+            _, state = stepper.step(np.array([[4]]), state)
+    tokens = keras.Input((None,), dtype="int32")
+    model = keras.Model(tokens, PositionalEmbedding(9, 4, sequence_length=3)(tokens))
+    with pytest.raises(ValueError, match="max_length"):
+        Stepper(model).initial_state(batch_size=1, max_length=4)
+
+
+def test_mixed_precision_models_step_with_states_of_fixed_dtype():
+    with_policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = translator("transformer")
+        stepper = keras_seq.generation.Stepper(model)
+        state = stepper.initial_state(sources(), max_length=4)
+        _, after = stepper.step(np.full((5, 1), 4), state)
+    finally:
+        keras.config.set_dtype_policy(with_policy)
+    dtypes = [keras.tree.map_structure(lambda t: (t.shape, str(t.dtype)), s) for s in (state, after)]
+    assert dtypes[0] == dtypes[1]

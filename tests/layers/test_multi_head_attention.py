@@ -1,0 +1,191 @@
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import ops
+from layer_equations import multi_head_attention, normal, randomise
+
+import keras_seq as ks
+from keras_seq.testing import check_sequence_layer
+
+MASK = np.array([[True, False, True, True, False], [True, True, False, False, True]])
+
+
+def numpy(*tensors):
+    return [ops.convert_to_numpy(t) for t in tensors]
+
+
+def upto(time):
+    return np.tril(np.ones((1, time, time), bool))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"causal": True}, {}, {"causal": True, "value_dim": 4, "use_bias": False, "dropout": 0.3}],
+    ids=["causal", "two-sided", "other-value-dim"],
+)
+def test_self_attention_keeps_the_laws(arguments):
+    check_sequence_layer(ks.layers.MultiHeadSelfAttention(2, 3, **arguments), (2, 5, 4))
+
+
+@pytest.mark.parametrize("arguments", [{}, {"value_dim": 4, "use_bias": False, "dropout": 0.3}])
+def test_cross_attention_keeps_the_laws(arguments):
+    layer = ks.layers.MultiHeadCrossAttention(2, 3, **arguments)
+    check_sequence_layer(layer, (2, 4, 4), context_shape=(2, 5, 6))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("mask", [None, MASK, np.array([[False] * 5, [False] * 4 + [True]])])
+def test_self_attention_is_the_papers_equations(causal, mask):
+    layer, x = ks.layers.MultiHeadSelfAttention(2, 3, value_dim=4, causal=causal), normal(2, 5, 6)
+    layer(x)
+    weights = randomise(layer)
+    visible = np.ones((2, 5, 5), bool) if mask is None else np.repeat(mask[:, None], 5, axis=1)
+    visible = visible & upto(5) if causal else visible
+    mask = None if mask is None else ops.convert_to_tensor(mask)
+    got = numpy(*layer(x, mask=mask, return_attention_scores=True))
+    for a, b in zip(got, multi_head_attention(x, x, weights, visible), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_cross_attention_is_the_papers_equations(masked):
+    layer, x, context = ks.layers.MultiHeadCrossAttention(2, 3), normal(2, 4, 6), normal(2, 5, 7)
+    layer(x, context)
+    weights = randomise(layer)
+    visible = np.repeat(MASK[:, None] | (not masked), 4, axis=1)
+    mask = ops.convert_to_tensor(MASK) if masked else None
+    got = numpy(*layer(x, context, context_mask=mask, return_attention_scores=True))
+    for a, b in zip(got, multi_head_attention(x, context, weights, visible), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(
+    heads=st.integers(1, 3),
+    key_dim=st.integers(1, 4),
+    time=st.integers(2, 6),
+    causal=st.booleans(),
+    use_bias=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_self_attention_gives_the_numbers_of_keras(heads, key_dim, time, causal, use_bias, seed):
+    ours = ks.layers.MultiHeadSelfAttention(heads, key_dim, causal=causal, use_bias=use_bias)
+    theirs = keras.layers.MultiHeadAttention(heads, key_dim, use_bias=use_bias)
+    x = normal(2, time, 5, seed=seed)
+    ours(x), theirs(x, x)
+    randomise(ours, seed)
+    theirs.set_weights(ours.get_weights())
+    mask = np.random.default_rng(seed).random((2, time)) < 0.6
+    mask[:, 0] = True  # where nothing is visible Keras looks everywhere, ours nowhere
+    visible = ops.convert_to_tensor(np.repeat(mask[:, None], time, axis=1))
+    theirs_y, theirs_scores = theirs(
+        x, x, attention_mask=visible, use_causal_mask=causal, return_attention_scores=True
+    )
+    y, scores = ours(x, mask=ops.convert_to_tensor(mask), return_attention_scores=True)
+    np.testing.assert_allclose(*numpy(y, theirs_y), atol=1e-5)
+    np.testing.assert_allclose(*numpy(scores, theirs_scores), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "value_dim",
+    [
+        None,
+        pytest.param(
+            4,
+            marks=pytest.mark.needs_tensorflow(
+                reason="keras.layers.MultiHeadAttention fails with value_dim != key_dim on JAX"
+            ),
+        ),
+    ],
+)
+def test_cross_attention_gives_the_numbers_of_keras_with_weights_set_both_ways(value_dim):
+    ours = ks.layers.MultiHeadCrossAttention(2, 3, value_dim=value_dim)
+    theirs = keras.layers.MultiHeadAttention(2, 3, value_dim=value_dim)
+    x, context = normal(2, 4, 6), normal(2, 5, 7)
+    ours(x, context), theirs(x, context)
+    randomise(theirs)
+    ours.set_weights(theirs.get_weights())
+    theirs.set_weights(ours.get_weights())
+    visible = ops.convert_to_tensor(np.repeat(MASK[:, None], 4, axis=1))
+    expected = theirs(x, context, attention_mask=visible)
+    got = ours(x, context, context_mask=ops.convert_to_tensor(MASK))
+    np.testing.assert_allclose(*numpy(got, expected), atol=1e-5)
+
+
+def test_the_context_of_a_state_is_projected_once():
+    layer, x, context = ks.layers.MultiHeadCrossAttention(2, 3), normal(2, 4, 6), normal(2, 5, 7)
+    whole = layer(x, context)
+    state = layer.initial_state(2, context=context)
+    layer.key_kernel.assign(0 * layer.key_kernel)  # must not matter any more
+    y = layer(x, initial_state=state)
+    np.testing.assert_allclose(*numpy(y, whole), atol=1e-6)
+
+
+@pytest.mark.parametrize("cross", [False, True])
+def test_dropout_drops_weights_in_training_and_keeps_the_expectation(cross):
+    layer_class = ks.layers.MultiHeadCrossAttention if cross else ks.layers.MultiHeadSelfAttention
+    layer = layer_class(1, 1, dropout=0.5, use_bias=False, seed=0)
+    x = np.ones((1, 1500, 1), "float32")
+    layer(*[x] * (1 + cross))
+    for weight in layer.weights:
+        weight.assign(np.ones(weight.shape))
+    # All values are one, so y is the sum of the weights: one if none is dropped.
+    np.testing.assert_allclose(*numpy(layer(*[x] * (1 + cross)), x), atol=1e-4)
+    (y,) = numpy(layer(*[x] * (1 + cross), training=True))
+    assert np.abs(y - 1).max() > 1e-3
+    # Each y is a sum of 1500 weights, each 0 or 2 / 1500: it is off by about 1 / sqrt(1500).
+    np.testing.assert_allclose(y, 1, atol=6 / np.sqrt(1500))
+
+
+@pytest.mark.parametrize(
+    "arguments, named",
+    [
+        ({"num_heads": 0}, "`num_heads`.*num_heads=0"),
+        ({"key_dim": -1}, "`key_dim`.*key_dim=-1"),
+        ({"key_dim": 2.5}, "`key_dim`.*key_dim=2.5"),
+        ({"value_dim": -2}, "`value_dim`.*value_dim=-2"),
+        ({"dropout": 1.5}, "`dropout`.*dropout=1.5"),
+    ],
+)
+@pytest.mark.parametrize("name", ["MultiHeadSelfAttention", "MultiHeadCrossAttention"])
+def test_bad_constructor_arguments_are_named(name, arguments, named):
+    with pytest.raises(ValueError, match=named):
+        getattr(ks.layers, name)(**{"num_heads": 2, "key_dim": 3, **arguments})
+
+
+def test_inputs_of_another_rank_are_refused():
+    with pytest.raises(ValueError, match=r"`x` of MultiHeadSelfAttention .*\(B, T, D\)"):
+        ks.layers.MultiHeadSelfAttention(2, 3)(normal(2, 4))
+    with pytest.raises(ValueError, match=r"`context` of MultiHeadCrossAttention must have shape"):
+        ks.layers.MultiHeadCrossAttention(2, 3)(normal(2, 4, 5), normal(2, 4))
+
+
+def test_a_cache_without_a_length_is_refused():
+    layer = ks.layers.MultiHeadSelfAttention(2, 3, causal=True)
+    with pytest.raises(ValueError, match=r"`max_length` of `initial_state`.*Received: None"):
+        layer.initial_state(2)
+
+
+def test_a_step_beyond_the_cache_is_refused():
+    layer, x = ks.layers.MultiHeadSelfAttention(2, 3, causal=True), normal(2, 4, 5)
+    layer(x)
+    _, state = layer(x, initial_state=layer.initial_state(2, max_length=4), return_state=True)
+    with pytest.raises(ValueError, match=r"max_length=4 .*holds 4; 1 more"):
+        layer.step(x[:, :1], state)
+
+
+def test_two_sided_attention_has_no_state():
+    layer, x = ks.layers.MultiHeadSelfAttention(2, 3), normal(2, 4, 5)
+    with pytest.raises(ValueError, match=r"not causal"):
+        layer.initial_state(2, max_length=4)
+    with pytest.raises(ValueError, match=r"not causal"):
+        layer(x, return_state=True)
+
+
+def test_a_missing_context_is_named():
+    layer, x = ks.layers.MultiHeadCrossAttention(2, 3), normal(2, 4, 5)
+    layer(x, x)
+    with pytest.raises(ValueError, match=r"`context` of .*must be the sequence to attend to"):
+        layer(x)
