@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from keras_seq.generation import Generator, TextGenerator
+from tests.generation.generation_models import hybrid, translator
+
+SOURCES = ["one two three", "two three", "이천 년 삼월", "eins zwei"]
+TARGETS = ["1 2 3", "2 3", "2000-03", "1-2"]
+
+pytestmark = pytest.mark.needs_tensorflow(reason="the tokenizers are trained in keras_seq.data")
+
+
+@pytest.fixture(scope="module")
+def tokenizers():
+    from keras_seq.data import train_tokenizer
+
+    source = train_tokenizer(SOURCES, kind="character", add_end=True)
+    return source, train_tokenizer(TARGETS, kind="character")
+
+
+@pytest.fixture(scope="module")
+def generator(tokenizers):
+    model = translator("gru", *(t.vocabulary_size() for t in tokenizers))
+    return Generator(model, max_length=8, start_token=2, end_token=3)
+
+
+def test_a_string_gives_a_string_and_a_list_a_list(generator, tokenizers):
+    translate = TextGenerator(generator, *tokenizers)
+    one = translate("one two")
+    assert isinstance(one, str)
+    assert translate(["one two", "zwei"])[0] == one
+
+
+def test_texts_get_the_same_whatever_they_are_batched_with(generator, tokenizers):
+    together = TextGenerator(generator, *tokenizers, batch_size=8)(SOURCES * 3)
+    small = TextGenerator(generator, *tokenizers, batch_size=2)
+    assert small(SOURCES * 3) == together
+    assert [small(text) for text in SOURCES] == together[:4]
+
+
+def test_text_ends_before_the_end_token(generator, tokenizers):
+    translate = TextGenerator(generator, *tokenizers)
+    ids = [int(i) for i in tokenizers[1](["2 3"])[0]]
+    tokens = np.array([[*ids, 3, *ids], [3, *ids, *ids, 4][: len(ids) * 2 + 1]])
+    assert translate.detokenize(tokens) == ["2 3", ""]
+
+
+@pytest.mark.parametrize("empty", ["", "  ", "\n"])
+def test_an_empty_text_is_refused_with_its_place(generator, tokenizers, empty):
+    with pytest.raises(ValueError, match="at 1"):
+        TextGenerator(generator, *tokenizers)(["one", empty])
+
+
+def test_a_text_longer_than_the_limit_is_refused_and_shown(generator, tokenizers):
+    translate = TextGenerator(generator, *tokenizers, source_length=6)
+    assert isinstance(translate("three"), str)  # five characters and the end id
+    with pytest.raises(ValueError, match=r"7 tokens.*source_length=6.*'two on'"):
+        translate(["one", "two on"])
+
+
+def test_characters_outside_the_vocabulary_are_named(generator, tokenizers):
+    with pytest.warns(UserWarning, match="X ☃"):
+        assert isinstance(TextGenerator(generator, *tokenizers)("one ☃X"), str)
+    with pytest.raises(ValueError, match="☃"):
+        TextGenerator(generator, *tokenizers, unknown="error")(["two", "one ☃"])
+
+
+def test_characters_outside_the_vocabulary_can_be_let_pass(generator, tokenizers, recwarn):
+    TextGenerator(generator, *tokenizers, unknown="ignore")("one ☃")
+    assert not [w for w in recwarn if "vocabulary" in str(w.message)]
+
+
+@pytest.mark.parametrize("texts, error", [(5, TypeError), ([5], TypeError), ([], ValueError)])
+def test_what_is_no_text_is_refused(generator, tokenizers, texts, error):
+    with pytest.raises(error, match="texts"):
+        TextGenerator(generator, *tokenizers)(texts)
+
+
+def test_what_does_not_fit_together_is_refused(generator, tokenizers):
+    with pytest.raises(ValueError, match="one context input"):
+        TextGenerator(Generator(hybrid(), max_length=4, end_token=3), *tokenizers)
+    small = Generator(translator("gru", 6, 6), max_length=4, start_token=2, end_token=3)
+    with pytest.raises(ValueError, match="`source_tokenizer` has"):
+        TextGenerator(small, *tokenizers)
+    endless = Generator(generator.model, max_length=4, start_token=2)
+    with pytest.raises(ValueError, match="end_token"):
+        TextGenerator(endless, *tokenizers)
+    with pytest.raises(ValueError, match="unknown"):
+        TextGenerator(generator, *tokenizers, unknown="perhaps")
