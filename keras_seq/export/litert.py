@@ -13,7 +13,7 @@ from keras_seq.export.files import size_of, written_beside
 from keras_seq.export.process import run_worker
 from keras_seq.export.report import ExportError, ExportReport
 from keras_seq.export.requirements import check_tensorflow
-from keras_seq.generation.checks import check_ids
+from keras_seq.generation.checks import check_ids, padded_prompt
 from keras_seq.generation.graph import vocabulary_size
 from keras_seq.layers.arguments import check_positive
 
@@ -133,20 +133,16 @@ def comparison_inputs(generator, shapes, prompt_length, inputs, prompt, count=64
     if inputs is None:
         inputs = {name: _random_rows(generator, name, shapes[name], count, rng) for name in names}
     else:
-        inputs = {
-            name: _padded(name, value, shapes[name], generator.pad_token)
-            for name, value in generator.stepper.context(inputs).items()
-        }
-        for name, value in inputs.items():
-            if np.issubdtype(value.dtype, np.integer):
-                check_ids(f"inputs[{name!r}]", value, vocabulary_size(generator.model, name))
+        inputs = generator.stepper.context(inputs)
+        inputs = {name: _checked(generator, name, inputs[name], shapes[name]) for name in names}
         count = len(next(iter(inputs.values()))) if inputs else count
     if prompt_length is None:
         return inputs, None
+    shape = (None, prompt_length)
     if prompt is None:
-        shape = (None, prompt_length)
-        prompt = _random_rows(generator, generator.stepper.target, shape, count, rng)
-    return inputs, _padded("prompt", np.asarray(prompt), (None, prompt_length), generator.pad_token)
+        return inputs, _random_rows(generator, generator.stepper.target, shape, count, rng)
+    prompt, _ = padded_prompt(prompt, generator.pad_token, None)
+    return inputs, _checked(generator, generator.stepper.target, prompt, shape)
 
 
 def _input_shapes(generator, source_length, batch_size):
@@ -207,17 +203,23 @@ def _random_rows(generator, name, shape, count, rng):
     return ids.astype(symbolic.dtype)
 
 
-def _padded(name, value, shape, pad_token):
+def _checked(generator, name, value, shape):
+    """An array for the input `name`, padded to `shape` but for its rows."""
     value = np.asarray(keras.ops.convert_to_numpy(value))
+    dtype = np.dtype(generator.stepper.graph.inputs[name].dtype)
     if value.ndim != len(shape):
         raise ValueError(f"`{name}` must have {len(shape)} dimensions. Received: {value.shape}")
-    missing = [0 if i == 0 else d - n for i, (d, n) in enumerate(zip(shape, value.shape, strict=True))]
-    if min(missing) < 0:
+    if np.issubdtype(dtype, np.integer):
+        check_ids(name, value, vocabulary_size(generator.model, name))
+    missing = [d - n for d, n in zip(shape[1:], value.shape[1:], strict=True)]
+    if min(missing, default=0) < 0:
         raise ValueError(
-            f"`{name}` must fit the exported shape {tuple(shape[1:])}. Received: {value.shape[1:]}. "
-            "Export with a larger length, or compare on shorter inputs."
+            f"`{name}` must fit the exported shape {tuple(shape[1:])}. "
+            f"Received: {value.shape[1:]}. Export with a larger length, or compare on shorter "
+            "inputs."
         )
-    return np.pad(value, [(0, m) for m in missing], constant_values=pad_token)
+    widths = [(0, 0), *((0, m) for m in missing)]
+    return np.pad(value, widths, constant_values=generator.pad_token).astype(dtype)
 
 
 def _check_runtime():

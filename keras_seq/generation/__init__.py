@@ -6,4 +6,11 @@ from keras_seq.generation.samplers import GreedySampler
 from keras_seq.generation.stepper import Stepper
 from keras_seq.generation.text_generator import TextGenerator
 
-__all__ = ["Generated", "Generator", "GreedySampler", "Stepper", "TextGenerator", "register_pointwise"]
+__all__ = [
+    "Generated",
+    "Generator",
+    "GreedySampler",
+    "Stepper",
+    "TextGenerator",
+    "register_pointwise",
+]

@@ -64,7 +64,10 @@ class TextGenerator:
                 "TextGenerator needs a model with one context input, the source ids. "
                 f"Received a model with context inputs {context}"
             )
-        for name, value in (("start_token", generator.start_token), ("end_token", generator.end_tokens)):
+        for name, value in (
+            ("start_token", generator.start_token),
+            ("end_token", generator.end_tokens),
+        ):
             if value is None or value == []:
                 raise ValueError(f"The generator of TextGenerator must be built with `{name}`.")
         if unknown not in self.unknown_choices:
@@ -169,8 +172,7 @@ class TextGenerator:
     def _check_texts(self, texts):
         if not isinstance(texts, (list, tuple)):
             raise TypeError(
-                "`texts` must be a string or a list of strings. "
-                f"Received: {type(texts).__name__}"
+                f"`texts` must be a string or a list of strings. Received: {type(texts).__name__}"
             )
         if not texts:
             raise ValueError("`texts` must hold at least one string. Received an empty list.")

@@ -9,8 +9,10 @@ import keras_seq.data as data
 SHARED = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data"
 
 PAIRS = {
-    "train": ([f"ein kleiner Hund {i} läuft" for i in range(40)],
-              [f"a small dog {i} runs" for i in range(40)]),
+    "train": (
+        [f"ein kleiner Hund {i} läuft" for i in range(40)],
+        [f"a small dog {i} runs" for i in range(40)],
+    ),
     "validation": (["ein Hund 3 läuft", "ein Hund 7 läuft"], ["a dog 3 runs", "a dog 7 runs"]),
     "test": (["kleiner Hund", "ein Hund"], ["small dog", "a dog"]),
 }

@@ -13,7 +13,9 @@ def test_tfds_loads_it_like_any_other_dataset(date_dir):
     )
     assert info.supervised_keys == ("source", "target")
     assert {name: split.num_examples for name, split in info.splits.items()} == {
-        "train": 60_000, "validation": 2_000, "test": 2_000
+        "train": 60_000,
+        "validation": 2_000,
+        "test": 2_000,
     }
     assert len(list(dataset)) == 5
 

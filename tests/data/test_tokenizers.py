@@ -5,8 +5,14 @@ import tensorflow as tf
 from keras_seq.data import load, pairs, train_tokenizer
 
 TEXTS = [
-    "아침 햇살이 창문에 비친다", "3. März 2021", "2021年3月3日(水)", "  two  leading spaces",
-    "trailing ", "full-width Ａ and ½ …", "Straße ΣΑΣ ÉCOLE", "tab\there",
+    "아침 햇살이 창문에 비친다",
+    "3. März 2021",
+    "2021年3月3日(水)",
+    "  two  leading spaces",
+    "trailing ",
+    "full-width Ａ and ½ …",
+    "Straße ΣΑΣ ÉCOLE",
+    "tab\there",
 ]
 KINDS = ("subword", "character")
 

@@ -65,7 +65,9 @@ def test_missing_splits_are_held_out_of_train(write_folder):
     data = small(write_folder({"train": texts}))
     sources = {name: set(columns[0]) for name, columns in data.texts.items()}
     assert {name: len(split) for name, split in sources.items()} == {
-        "train": 192, "validation": 4, "test": 4
+        "train": 192,
+        "validation": 4,
+        "test": 4,
     }
     assert not any(a & b for a, b in itertools.combinations(sources.values(), 2))
 

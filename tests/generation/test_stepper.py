@@ -62,7 +62,9 @@ def test_a_layer_called_twice_has_two_states():
 def test_models_inside_models_are_stepped_too():
     inner_x = keras.Input((None, 6))
     inner = keras.Model(inner_x, LSTM(6, return_sequences=True)(layers.Dense(6)(inner_x)))
-    sequential = keras.Sequential([keras.Input((None, 6)), layers.Dense(6), GRU(6, return_sequences=True)])
+    sequential = keras.Sequential(
+        [keras.Input((None, 6)), layers.Dense(6), GRU(6, return_sequences=True)]
+    )
     x = keras.Input((None, 6))
     model = shaken(keras.Model(x, sequential(inner(x)) + inner(x)))
     data = np.random.default_rng(0).normal(size=(2, 5, 6)).astype("float32")
@@ -78,7 +80,10 @@ def test_pointwise_operations_and_context_vectors_are_followed():
     y = layers.Dropout(0.5)(layers.Activation("gelu")(layers.Dense(4)(y)))
     model = shaken(keras.Model([x, context], y))
     rng = np.random.default_rng(0)
-    data, vector = rng.normal(size=(2, 5, 6)).astype("float32"), rng.normal(size=(2, 6)).astype("float32")
+    data, vector = (
+        rng.normal(size=(2, 5, 6)).astype("float32"),
+        rng.normal(size=(2, 6)).astype("float32"),
+    )
     stepped = step_all(Stepper(model), data, {"context": vector})
     np.testing.assert_allclose(stepped, model([data, vector]), atol=1e-5)
 
@@ -218,5 +223,7 @@ def test_mixed_precision_models_step_with_states_of_fixed_dtype():
         _, after = stepper.step(np.full((5, 1), 4), state)
     finally:
         keras.config.set_dtype_policy(with_policy)
-    dtypes = [keras.tree.map_structure(lambda t: (t.shape, str(t.dtype)), s) for s in (state, after)]
+    dtypes = [
+        keras.tree.map_structure(lambda t: (t.shape, str(t.dtype)), s) for s in (state, after)
+    ]
     assert dtypes[0] == dtypes[1]

@@ -10,7 +10,6 @@ import sys
 import time
 
 import numpy as np
-
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 

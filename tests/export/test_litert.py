@@ -1,0 +1,105 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from keras_seq.export import ExportError, to_litert, verify
+from keras_seq.generation import Generator
+from tests.generation.generation_models import hybrid, sources, translator
+
+
+def generator(kind, **arguments):
+    return Generator(translator(kind), max_length=8, start_token=2, end_token=3, **arguments)
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm", "transformer"])
+def test_a_translator_runs_in_litert_token_for_token(kind, tmp_path):
+    path = tmp_path / "model.tflite"
+    inputs = sources(rows=40, width=9)
+    report = to_litert(generator(kind), path, source_length=9, inputs=inputs)
+    assert report.agrees and report.inputs == 40
+    assert report.largest_difference < 1e-4
+    assert report.size == path.stat().st_size
+    assert "WHILE" in report.ops and all(op.isupper() for op in report.ops)  # built-in ones only
+    assert "source int32[1, 9]" in report.signatures["generate"]
+    assert "tokens equal" in str(report) and str(path) in str(report)
+
+
+def test_a_hybrid_written_by_hand_exports_with_no_extra_code(tmp_path):
+    hybrid_generator = Generator(hybrid(), max_length=6, end_token=3)
+    prompt = [[4, 5, 6, 7], [9, 0, 0, 0], [8, 11, 0, 0]]
+    report = to_litert(hybrid_generator, tmp_path / "m.tflite", prompt_length=4, prompt=prompt)
+    assert report.agrees and report.inputs == 3
+
+
+def test_a_file_of_several_rows_takes_any_number_of_inputs(tmp_path):
+    path = tmp_path / "m.tflite"
+    report = to_litert(generator("gru"), path, source_length=5, batch_size=4, inputs=sources(7, 5))
+    assert report.inputs == 7 and "[4, 5]" in report.signatures["generate"]
+
+
+def test_a_file_runs_where_only_litert_and_numpy_are(tmp_path):
+    path = tmp_path / "m.tflite"
+    made = generator("gru")
+    to_litert(made, path, source_length=7)
+    ids = sources()
+    program = f"""
+import json, sys
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+run = Interpreter(model_path={str(path)!r}).get_signature_runner("generate")
+rows = [run(source=np.array([row], "int32"))["tokens"][0].tolist() for row in {ids.tolist()}]
+assert not {{"tensorflow", "keras", "keras_seq"}} & set(sys.modules)
+print(json.dumps(rows))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    expected = np.asarray(made.generate(ids).tokens).tolist()
+    assert json.loads(done.stdout.splitlines()[-1]) == expected
+
+
+def test_a_file_that_does_not_agree_is_an_error_and_is_not_left(tmp_path, monkeypatch):
+    made = generator("gru")
+    honest = made.decode
+
+    def dishonest(inputs, prompt, lengths, prefill, max_length):
+        tokens, scores, steps = honest(inputs, prompt, lengths, prefill, max_length)
+        return (tokens + 1) % 18, scores, steps
+
+    made.generate(sources(rows=64, width=7))  # the model's own loop is traced, and honest
+    made.generate(sources(rows=1, width=7))
+    monkeypatch.setattr(made, "decode", dishonest)
+    with pytest.raises(ExportError, match="does not agree"):
+        to_litert(made, tmp_path / "m.tflite", source_length=7, inputs=sources(rows=64, width=7))
+    assert not list(tmp_path.iterdir())
+
+
+def test_verify_finds_that_the_weights_have_changed(tmp_path):
+    made = generator("gru")
+    path = tmp_path / "m.tflite"
+    to_litert(made, path, source_length=7)
+    assert verify(path, made, sources()).agrees
+    made.model.set_weights([w[..., ::-1] for w in made.model.get_weights()])
+    with pytest.raises(ExportError, match="does not agree"):
+        verify(path, made, sources())
+    with pytest.raises(ExportError, match="nothing to verify"):
+        verify(tmp_path / "other.tflite", made, sources())
+
+
+def test_what_cannot_be_exported_is_refused_before_any_work(tmp_path):
+    made = generator("gru")
+    path = tmp_path / "m.tflite"
+    with pytest.raises(ValueError, match="source_length"):
+        to_litert(made, path)
+    with pytest.raises(ValueError, match="fit"):
+        to_litert(made, path, source_length=3, inputs=sources(width=7))
+    with pytest.raises(ValueError, match=r"\[0, 20\)"):
+        to_litert(made, path, source_length=3, inputs=np.array([[4, 20, 3]]))
+    with pytest.raises(ValueError, match="prompt_length"):
+        to_litert(Generator(hybrid(), max_length=4, end_token=3), path)
+    with pytest.raises(ValueError, match="batch_size"):
+        to_litert(made, path, source_length=3, batch_size=0)
+    assert not list(tmp_path.iterdir())

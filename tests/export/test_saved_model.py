@@ -1,0 +1,78 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from keras_seq.data import train_tokenizer
+from keras_seq.export import ExportError, to_saved_model, verify
+from keras_seq.generation import Generator, TextGenerator
+from tests.generation.generation_models import translator
+
+SOURCES = ["one two three", "two three", "이천 년 삼월", "eins zwei", "three one", "zwei"]
+
+
+@pytest.fixture(scope="module")
+def translate():
+    source = train_tokenizer(SOURCES, kind="character", add_end=True)
+    target = train_tokenizer(["1 2 3", "2000-03", "일 이"], kind="character")
+    model = translator("gru", source.vocabulary_size(), target.vocabulary_size())
+    generator = Generator(model, max_length=8, start_token=2, end_token=3)
+    return TextGenerator(generator, source, target, source_length=16)
+
+
+@pytest.fixture(scope="module")
+def exported(translate, tmp_path_factory):
+    path = tmp_path_factory.mktemp("exported") / "name" / "1"
+    return path, to_saved_model(translate, path, texts=SOURCES)
+
+
+def test_the_report_says_that_the_artifact_agrees(exported):
+    path, report = exported
+    assert report.agrees and report.inputs == len(SOURCES)
+    assert report.largest_difference < 1e-4
+    assert "texts string[None]" in report.signatures["serving_default"]
+    assert (path / "saved_model.pb").exists() and "SavedModel" in str(report)
+
+
+def test_it_runs_in_a_process_that_never_imports_keras_seq(exported, translate):
+    path, _ = exported
+    program = f"""
+import json, sys
+import tensorflow as tf, tensorflow_text
+serve = tf.saved_model.load({str(path)!r}).signatures["serving_default"]
+text = [t.decode() for t in serve(texts=tf.constant({SOURCES!r}))["text"].numpy()]
+errors = []
+for bad in ([""], ["one", "  "], ["one two three one two three"]):
+    try:
+        serve(texts=tf.constant(bad))
+    except tf.errors.InvalidArgumentError as error:
+        errors.append(str(error))
+assert "keras_seq" not in sys.modules
+print(json.dumps([text, errors]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    text, errors = json.loads(done.stdout.splitlines()[-1])
+    assert text == translate(SOURCES)
+    assert ["must not be empty" in e for e in errors] == [True, True, False]
+    assert "at most 16 tokens" in errors[2]
+
+
+def test_verify_finds_other_weights(exported, translate):
+    path, _ = exported
+    weights = translate.generator.model.get_weights()
+    translate.generator.model.set_weights([w[..., ::-1] for w in weights])
+    try:
+        with pytest.raises(ExportError, match="does not agree"):
+            verify(path, translate, SOURCES)
+    finally:
+        translate.generator.model.set_weights(weights)
+    assert verify(path, translate, SOURCES[:2]).agrees
+
+
+def test_texts_that_cannot_be_compared_on_are_refused_before_any_work(translate, tmp_path):
+    with pytest.raises(ValueError, match="at 1"):
+        to_saved_model(translate, tmp_path / "1", texts=["one", ""])
+    assert not list(tmp_path.iterdir())
