@@ -123,7 +123,12 @@ def train(options, model, data):
         weighted_metrics=["accuracy"],
     )
     began = time.perf_counter()
-    history = model.fit(data.train, validation_data=data.validation, epochs=options.epochs).history
+    history = model.fit(
+        data.train,
+        validation_data=data.validation,
+        epochs=options.epochs,
+        shuffle=False,  # the pipeline shuffles
+    ).history
     print(f"Trained {model.count_params():,} weights in {time.perf_counter() - began:.0f} s")
     return history
 

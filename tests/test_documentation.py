@@ -20,7 +20,7 @@ FENCE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
 def public_objects():
-    """(name, object) of what each package re-exports; packages that cannot be imported give none."""
+    """(name, object) of what each package re-exports, of those that can be imported."""
     for package in PACKAGES:
         try:
             module = importlib.import_module(f"keras_seq.{package}")

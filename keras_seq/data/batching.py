@@ -126,5 +126,5 @@ def merge_small_buckets(which, shapes, batch_size):
             kept.append(shape)
             waiting = 0
     if not kept or kept[-1] != shapes[-1]:
-        kept = kept[:-1] + [shapes[-1]]
+        kept[-1:] = shapes[-1:]
     return kept

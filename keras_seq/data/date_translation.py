@@ -46,7 +46,7 @@ class DateTranslation(tfds.core.GeneratorBasedBuilder):
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "Initial release: twelve locales, years 1950 to 2049."}
+    RELEASE_NOTES = {"1.0.0": "Twelve locales, years 1950 to 2049."}  # noqa: RUF012
 
     def _info(self):
         return tfds.core.DatasetInfo(

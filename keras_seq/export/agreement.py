@@ -79,8 +79,8 @@ def compare(what, expected, got, pad_token, atol):
         row = int(np.argmax((a != b).any(axis=1)))
         raise ExportError(
             f"{what} does not agree with the Keras model: {result['tokens_equal']} of "
-            f"{result['tokens']} tokens are equal on {len(a)} inputs. First in row {row}: the model "
-            f"gives {a[row].tolist()}, the file {b[row].tolist()}."
+            f"{result['tokens']} tokens are equal on {len(a)} inputs. First in row {row}: the "
+            f"model gives {a[row].tolist()}, the file {b[row].tolist()}."
         )
     if not difference <= atol:
         raise ExportError(

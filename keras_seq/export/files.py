@@ -24,8 +24,8 @@ def written_beside(path):
         folder = tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
         raise ExportError(
-            f"Cannot write to `path` {str(path)!r}: {error.strerror or error}. Choose a folder that "
-            "exists or can be made, and that you may write to."
+            f"Cannot write to `path` {str(path)!r}: {error.strerror or error}. Choose a folder "
+            "that exists or can be made, and that you may write to."
         ) from error
     try:
         temporary = pathlib.Path(folder) / path.name

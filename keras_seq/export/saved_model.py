@@ -23,8 +23,8 @@ def to_saved_model(text_generator, path, texts=None, atol=1e-3):
     longer than the text generator's `source_length`, is an error of the call.
 
     Before it is put in place it is run in a process of its own that imports TensorFlow and
-    TensorFlow Text (the tokenizers' operators, built into TensorFlow Serving) and not keras_seq, and
-    compared with the Keras model token for token.
+    TensorFlow Text (the tokenizers' operators, built into TensorFlow Serving) and not keras_seq,
+    and compared with the Keras model token for token.
 
     Args:
         text_generator: a `keras_seq.generation.TextGenerator`.

@@ -20,9 +20,10 @@ class TargetNode:
     Attributes:
         node: the Keras node.
         operation: the layer or op that it calls.
-        name: unique in the model; layers called twice have a node, a name and a state for each call.
-        kind: "sequence" (has a step of its own), "model" (a functional model inside) or "pointwise".
-        target_argument: the name (or position) of the argument that carries the target.
+        name: unique in the model; a layer called twice has a node, a name and a state for each
+            call.
+        kind: "sequence" (has a step of its own), "model" (a functional model inside) or
+            "pointwise".
         context_arguments: names of the tensor arguments that do not depend on the target.
     """
 

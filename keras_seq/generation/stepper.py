@@ -163,8 +163,8 @@ class Stepper:
         outputs = [values.get(id(t)) for t in self.graph.outputs]
         if any(value is None for value in outputs):
             raise ValueError(
-                "An output of the model needs the final state of a layer on the target's way, which "
-                "is not known step by step. Step the model without that output."
+                "An output of the model needs the final state of a layer on the target's way, "
+                "which is not known step by step. Step the model without that output."
             )
         return self.graph.pack_outputs(outputs), {"context": state["context"], "layers": states}
 

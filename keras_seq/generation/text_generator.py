@@ -8,6 +8,8 @@ from keras import ops
 from keras_seq.generation.graph import vocabulary_size
 from keras_seq.layers.arguments import check_positive
 
+UNKNOWN_PIECES = ("<unk>", "[UNK]")  # of SentencePiece, of WordPiece
+
 
 class TextGenerator:
     r"""Puts a tokenizer on each side of a `Generator`: source strings in, target strings out.
@@ -142,8 +144,8 @@ class TextGenerator:
         if self.source_length is not None and longest > self.source_length:
             row = lengths.index(longest)
             raise ValueError(
-                f"A source text has {longest} tokens and at most source_length={self.source_length} "
-                f"are allowed: {texts[row][:80]!r}. Split it into shorter texts."
+                f"A source text has {longest} tokens and at most "
+                f"source_length={self.source_length} are allowed: {texts[row][:80]!r}. Split it into shorter texts."
             )
         self._check_unknown(texts, ids)
         width = -(-longest // 8) * 8
@@ -183,24 +185,22 @@ class TextGenerator:
                 )
             if not text.strip():
                 raise ValueError(
-                    f"`texts` must hold strings with something to translate. Received at {i}: {text!r}"
+                    "`texts` must hold strings with something to translate. "
+                    f"Received at {i}: {text!r}"
                 )
 
     def _check_unknown(self, texts, ids):
-        unknown_id = getattr(self.source_tokenizer, "unk_token_id", None)
-        if unknown_id is None:
-            unknown_id = getattr(self.source_tokenizer, "_unk_token_id", None)
-        if self.unknown == "ignore" or unknown_id is None:
+        vocabulary = self.source_tokenizer.get_vocabulary()
+        unknown = {i for i, piece in enumerate(vocabulary) if piece in UNKNOWN_PIECES}
+        rows = [i for i, row in enumerate(ids) if unknown & set(row)]
+        if self.unknown == "ignore" or not rows:
             return
-        rows = [i for i, row in enumerate(ids) if unknown_id in row]
-        if not rows:
-            return
-        known = set("".join(self.source_tokenizer.get_vocabulary()))
+        known = set("".join(vocabulary))
         characters = sorted({c for i in rows for c in texts[i] if c not in known and c != " "})
         message = (
             f"{len(rows)} of {len(texts)} source texts have characters outside the vocabulary, "
-            f"{' '.join(characters) or 'unknown pieces'} (first: {texts[rows[0]][:80]!r}); they are "
-            "read as the unknown token."
+            f"{' '.join(characters) or 'unknown pieces'} (first: {texts[rows[0]][:80]!r}); they "
+            "are read as the unknown token."
         )
         if self.unknown == "error":
             raise ValueError(message.replace("they are read", "they would be read"))
