@@ -145,7 +145,8 @@ class TextGenerator:
             row = lengths.index(longest)
             raise ValueError(
                 f"A source text has {longest} tokens and at most "
-                f"source_length={self.source_length} are allowed: {texts[row][:80]!r}. Split it into shorter texts."
+                f"source_length={self.source_length} are allowed: "
+                f"{texts[row][:80]!r}. Split it into shorter texts."
             )
         self._check_unknown(texts, ids)
         width = -(-longest // 8) * 8
