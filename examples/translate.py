@@ -179,6 +179,8 @@ def usable(translator, sources, targets):
     lengths = [len(row) for row in translator.source_tokenizer(sources)]
     pairs = zip(sources, targets, lengths, strict=True)
     kept = [(s, t) for s, t, n in pairs if n <= translator.source_length]
+    if not kept:
+        raise SystemExit("All held-out texts are longer than the model takes: raise its lengths.")
     if len(kept) < len(sources):
         print(f"Left out {len(sources) - len(kept)} held-out texts that are too long")
     return map(list, zip(*kept, strict=True))
@@ -264,9 +266,9 @@ def main(arguments=None):
         mark = "" if outputs[i] == targets[i] else f"   (expected {targets[i]})"
         print(f"  {sources[i]}  ->  {outputs[i]}{mark}")
     shown = [i for i in samples if outputs[i]][::2][:4]
-    draw_attention(
-        options, model, data, translator, [sources[i] for i in shown], [outputs[i] for i in shown]
-    )
+    if shown:
+        texts = [sources[i] for i in shown], [outputs[i] for i in shown]
+        draw_attention(options, model, data, translator, *texts)
     export(options, translator, sources, trained)
     print(f"\nDone in {time.perf_counter() - began:.0f} s")
 

@@ -1,7 +1,9 @@
 """What `import keras_seq` brings, and what it does not."""
 
+import configparser
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -33,6 +35,15 @@ def test_parts_are_imported_when_first_asked_for():
     assert keras_seq.plots.attention_map and keras_seq.testing.check_sequence_layer
     assert {"layers", "models", "data", "export"} <= set(dir(keras_seq))
     assert not hasattr(keras_seq, "nothing")
+
+
+def test_the_scripts_of_the_exports_are_part_of_the_package():
+    root = pathlib.Path(keras_seq.__file__).parents[1]
+    settings = configparser.ConfigParser()
+    settings.read(root / "setup.cfg")
+    patterns = settings["options.package_data"]
+    for script in (root / "keras_seq/export/workers").glob("*.py"):
+        assert script.match(patterns["keras_seq.export"]), f"{script.name} would not be installed"
 
 
 def test_the_version_is_the_change_log_s():

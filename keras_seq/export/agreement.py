@@ -75,6 +75,8 @@ def compare(what, expected, got, pad_token, atol):
         "tokens_equal": int(equal.sum()),
         "largest_difference": difference,
     }
+    if not result["tokens"]:
+        raise ExportError(f"{what} could not be compared: neither it nor the model gave tokens.")
     if result["tokens_equal"] != result["tokens"]:
         row = int(np.argmax((a != b).any(axis=1)))
         raise ExportError(

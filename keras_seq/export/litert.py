@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_seq.export.agreement import compare, model_outputs
-from keras_seq.export.files import size_of, written_beside
+from keras_seq.export.files import is_file, size_of, written_beside
 from keras_seq.export.process import run_worker
 from keras_seq.export.report import ExportError, ExportReport
 from keras_seq.export.requirements import check_tensorflow
@@ -40,7 +40,7 @@ def to_litert(
 
     Args:
         generator: a `keras_seq.generation.Generator`.
-        path: of the file, by custom ending in `.tflite`. What stands there is replaced.
+        path: of the file, by custom ending in `.tflite`. A file that stands there is replaced.
         source_length: S, the width of context inputs whose time is not fixed in the model.
         prompt_length: P, the width of the prompt. `None`: the generator's start token begins.
         batch_size: B of the file.
@@ -75,17 +75,12 @@ def to_litert(
     _check_runtime()
     check_positive("to_litert", batch_size=batch_size)
     shapes = _input_shapes(generator, source_length, batch_size)
-    if prompt_length is None and generator.start_token is None:
-        raise ValueError(
-            "`prompt_length` of to_litert must be given, because the generator has no start token."
-        )
-    if prompt_length is not None:
-        check_positive("to_litert", prompt_length=prompt_length)
+    _check_prompt_length(generator, prompt_length, prompt)
     inputs, prompt = comparison_inputs(generator, shapes, prompt_length, inputs, prompt)
 
-    with written_beside(path) as file, tempfile.TemporaryDirectory() as folder:
+    with written_beside(path, is_file) as file, tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        _save_function(generator, shapes, prompt_length, folder / "model")
+        _save_function(generator, shapes, prompt_length, batch_size, folder / "model")
         run_worker("convert_litert", folder / "model", file, what="convert the model to LiteRT")
         report = verify_litert(generator, file, inputs, prompt, atol, shown_path=path)
     return report
@@ -130,18 +125,25 @@ def comparison_inputs(generator, shapes, prompt_length, inputs, prompt, count=64
     """Checked or random arrays to compare an artifact on: `(inputs, prompt)`."""
     rng = np.random.default_rng(0)
     names = generator.stepper.context_inputs
+    if prompt is not None:
+        prompt, _ = padded_prompt(prompt, generator.pad_token, None)
+        count = len(prompt)
     if inputs is None:
         inputs = {name: _random_rows(generator, name, shapes[name], count, rng) for name in names}
     else:
-        inputs = generator.stepper.context(inputs)
+        inputs = generator.stepper.named_context(inputs)
         inputs = {name: _checked(generator, name, inputs[name], shapes[name]) for name in names}
-        count = len(next(iter(inputs.values()))) if inputs else count
+    counts = {name: len(value) for name, value in inputs.items()}
+    if prompt is not None:
+        counts["prompt"] = count
+    if len(set(counts.values())) > 1:
+        raise ValueError(f"What is compared on must have equal rows. Received: {counts}")
+    count = next(iter(counts.values()), count)
     if prompt_length is None:
         return inputs, None
     shape = (None, prompt_length)
     if prompt is None:
         return inputs, _random_rows(generator, generator.stepper.target, shape, count, rng)
-    prompt, _ = padded_prompt(prompt, generator.pad_token, None)
     return inputs, _checked(generator, generator.stepper.target, prompt, shape)
 
 
@@ -160,11 +162,10 @@ def _input_shapes(generator, source_length, batch_size):
     return shapes
 
 
-def _save_function(generator, shapes, prompt_length, folder):
+def _save_function(generator, shapes, prompt_length, batch_size, folder):
     """Write a SavedModel whose one signature is the generation loop with static shapes."""
     import tensorflow as tf
 
-    batch_size = next(iter(shapes.values()))[0] if shapes else 1
     specs = {
         name: tf.TensorSpec(shape, generator.stepper.graph.inputs[name].dtype, name=name)
         for name, shape in shapes.items()
@@ -220,6 +221,19 @@ def _checked(generator, name, value, shape):
         )
     widths = [(0, 0), *((0, m) for m in missing)]
     return np.pad(value, widths, constant_values=generator.pad_token).astype(dtype)
+
+
+def _check_prompt_length(generator, prompt_length, prompt):
+    if prompt_length is not None:
+        check_positive("to_litert", prompt_length=prompt_length)
+        return
+    if generator.start_token is None or not generator.stepper.context_inputs:
+        raise ValueError(
+            "`prompt_length` of to_litert must be given, because the generator has no start token "
+            "or its model no context input: each sequence begins with a prompt."
+        )
+    if prompt is not None:
+        raise ValueError("`prompt` of to_litert needs `prompt_length`, the width of the prompt.")
 
 
 def _check_runtime():

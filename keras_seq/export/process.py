@@ -38,5 +38,5 @@ def run_worker(name, *arguments, what, timeout=900):
     else:
         reason = f"the process ended with exit code {done.returncode}"
     lines = [line[:500] for line in done.stderr.splitlines() if line.strip()]
-    telling = [line for line in lines if "error" in line.lower()]
+    telling = [line for line in lines if "rror" in line and "cuda" not in line.lower()]
     raise ExportError(f"Could not {what}: {reason}.\n" + "\n".join((telling or lines)[-12:]))

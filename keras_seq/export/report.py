@@ -41,7 +41,7 @@ class ExportReport:
     @property
     def agrees(self):
         """Whether inputs were compared and all tokens are equal."""
-        return self.inputs > 0 and self.tokens_equal == self.tokens
+        return self.tokens > 0 and self.tokens_equal == self.tokens
 
     def rows(self):
         """The table, as pairs of name and value."""

@@ -7,7 +7,7 @@ import tempfile
 import numpy as np
 
 from keras_seq.export.agreement import compare, model_outputs
-from keras_seq.export.files import size_of, written_beside
+from keras_seq.export.files import is_saved_model, size_of, written_beside
 from keras_seq.export.process import run_worker
 from keras_seq.export.report import ExportError, ExportReport
 from keras_seq.export.requirements import check_tensorflow
@@ -28,7 +28,7 @@ def to_saved_model(text_generator, path, texts=None, atol=1e-3):
 
     Args:
         text_generator: a `keras_seq.generation.TextGenerator`.
-        path: of the folder, by custom `NAME/VERSION`. What stands there is replaced.
+        path: of the folder, by custom `NAME/VERSION`. A SavedModel that stands there is replaced.
         texts: list of source strings to compare on; random texts from the source vocabulary if
             `None`.
         atol: largest difference of scores (natural logarithms) that is let pass.
@@ -62,7 +62,7 @@ def to_saved_model(text_generator, path, texts=None, atol=1e-3):
     if texts is None:
         texts = _random_texts(text_generator)
     text_generator.tokenize(texts)  # refuses what cannot be compared on, before any work
-    with written_beside(path) as folder:
+    with written_beside(path, is_saved_model) as folder:
         _write(text_generator, folder)
         report = verify_saved_model(text_generator, folder, texts, atol, shown_path=path)
     return report

@@ -2,6 +2,8 @@
 
 import pathlib
 
+import numpy as np
+
 from keras_seq.export.litert import comparison_inputs, verify_litert
 from keras_seq.export.report import ExportError
 from keras_seq.export.requirements import check_tensorflow
@@ -9,15 +11,16 @@ from keras_seq.export.saved_model import verify_saved_model
 from keras_seq.generation.text_generator import TextGenerator
 
 
-def verify(path, generator, inputs):
+def verify(path, generator, inputs, prompt=None, atol=1e-3):
     """Run an exported file or folder in a process of its own and compare it with its model.
 
     Args:
-        path: of a LiteRT file of `to_litert` (exported without a prompt), or of a SavedModel folder
-            of `to_saved_model`.
+        path: of a LiteRT file of `to_litert`, or of a SavedModel folder of `to_saved_model`.
         generator: the `Generator` (LiteRT) or `TextGenerator` (SavedModel) that was exported.
         inputs: what to compare on: context arrays (LiteRT), padded to the exported width, or a list
-            of source strings (SavedModel).
+            of source strings (SavedModel); `None` where the model has no context.
+        prompt: (N, P) prompts of the exported width, for a LiteRT file that takes them.
+        atol: largest difference of scores (natural logarithms) that is let pass.
 
     Returns:
         `ExportReport`.
@@ -47,7 +50,9 @@ def verify(path, generator, inputs):
     if not path.exists():
         raise ExportError(f"There is nothing to verify at `path` {str(path)!r}.")
     if isinstance(generator, TextGenerator):
-        return verify_saved_model(generator, path, inputs, atol=1e-3)
-    shapes = {name: value.shape for name, value in generator.stepper.context(inputs).items()}
-    inputs, prompt = comparison_inputs(generator, shapes, None, inputs, None)
-    return verify_litert(generator, path, inputs, prompt, atol=1e-3)
+        return verify_saved_model(generator, path, inputs, atol)
+    inputs = generator.stepper.named_context(inputs)
+    shapes = {name: np.shape(value) for name, value in inputs.items()}
+    width = None if prompt is None else np.shape(prompt)[1]
+    inputs, prompt = comparison_inputs(generator, shapes, width, inputs, prompt)
+    return verify_litert(generator, path, inputs, prompt, atol)

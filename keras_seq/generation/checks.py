@@ -30,10 +30,15 @@ def padded_prompt(prompt, pad_token, limit):
         ValueError: if a row is empty, padded on the left, or has ids out of range.
     """
     if isinstance(prompt, (list, tuple)):
-        rows = [np.asarray(row).reshape(-1) for row in prompt]
+        rows = [np.asarray(row) for row in prompt]
+        if any(row.ndim != 1 for row in rows):
+            raise ValueError(
+                "`prompt` must be (B, P) token ids or a list of lists of ids, one list a row. "
+                f"Received: {prompt!r}"
+            )
         width = max((len(row) for row in rows), default=0)
-        dtype = np.result_type(*rows) if rows else np.int32
-        dtype = np.int32 if width == 0 else dtype  # numpy calls an empty list float
+        filled = [row for row in rows if len(row)]
+        dtype = np.result_type(*filled) if filled else np.int32  # an empty list counts as float
         padded = np.full((len(rows), width), pad_token, dtype)
         for row, values in zip(padded, rows, strict=True):
             row[: len(values)] = values

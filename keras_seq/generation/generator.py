@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -11,6 +12,7 @@ from keras_seq.generation.graph import vocabulary_size
 from keras_seq.generation.samplers import get_sampler
 from keras_seq.generation.stepper import Stepper
 from keras_seq.layers.arguments import check_positive
+from keras_seq.layers.attention_cache import indices
 
 
 class Generated(NamedTuple):
@@ -84,35 +86,52 @@ class Generator:
         check_positive("Generator", max_length=max_length)
         self.model = model
         self.stepper = Stepper(model, target=target)
-        if len(self.stepper.graph.outputs) != 1 or len(model.outputs[0].shape) != 3:
-            shapes = [tuple(t.shape) for t in model.outputs]
+        self._check_model()
+        self.vocabulary_size = self.stepper.graph.outputs[0].shape[-1]
+        # Tokens that are fed must be known to the embedding, tokens that are chosen to the output.
+        self.input_size = vocabulary_size(model, self.stepper.target) or self.vocabulary_size
+        if self.vocabulary_size > self.input_size:
             raise ValueError(
-                f"`model` of Generator must have one output of logits (B, T, V). Received: {shapes}"
+                f"`model` of Generator gives logits of {self.vocabulary_size} tokens and its "
+                f"target input knows {self.input_size}, so it could not read what it writes."
             )
-        self.vocabulary_size = model.outputs[0].shape[-1]
         self.max_length = max_length
         self.start_token = start_token
         end_tokens = [] if end_token is None else end_token
         self.end_tokens = list(end_tokens) if np.ndim(end_tokens) else [end_tokens]
         self.pad_token = pad_token
-        for name, token in [("start_token", start_token), ("pad_token", pad_token)] + [
-            ("end_token", token) for token in self.end_tokens
-        ]:
-            self._check_token(name, token)
+        self._check_token("start_token", start_token, self.input_size)
+        self._check_token("pad_token", pad_token, self.input_size)
+        for token in self.end_tokens:
+            self._check_token("end_token", token, self.vocabulary_size)
         self.sampler = get_sampler(sampler)
         self.jit_compile = jit_compile
         self.trace_count = 0
         self._functions = {}
 
-    def _check_token(self, name, token):
+    def _check_model(self):
+        outputs = self.stepper.graph.outputs
+        if len(outputs) != 1 or len(outputs[0].shape) != 3 or outputs[0].shape[-1] is None:
+            shapes = [tuple(t.shape) for t in outputs]
+            raise ValueError(
+                f"`model` of Generator must have one output of logits (B, T, V). Received: {shapes}"
+            )
+        target = self.stepper.graph.inputs[self.stepper.target]
+        if len(target.shape) != 2 or not keras.backend.is_int_dtype(target.dtype):
+            raise ValueError(
+                f"The target input `{self.stepper.target}` of the Generator's model must hold int "
+                f"token ids (B, T). Received: {target.dtype} of shape {tuple(target.shape)}"
+            )
+
+    def _check_token(self, name, token, limit):
         if token is None:
             return
         if isinstance(token, bool) or not isinstance(token, (int, np.integer)):
             raise ValueError(f"`{name}` of Generator must be an int id. Received: {token!r}")
-        if not 0 <= token < self.vocabulary_size:
+        if not 0 <= token < limit:
             raise ValueError(
-                f"`{name}` of Generator must be in [0, {self.vocabulary_size}), the model's "
-                f"vocabulary. Received: {token}"
+                f"`{name}` of Generator must be in [0, {limit}), the model's vocabulary. "
+                f"Received: {token}"
             )
 
     def generate(self, inputs=None, prompt=None, max_length=None):
@@ -135,16 +154,14 @@ class Generator:
         max_length = self.max_length if max_length is None else max_length
         check_positive("generate", max_length=max_length)
         inputs = self._checked_inputs(inputs)
+        started = prompt is None
         prompt, lengths = self._checked_prompt(prompt, inputs)
         shortest = int(lengths.min())
         # The shortest prompt's tokens, but for the last, are read at once; a power of two of them,
         # so that prompts of many lengths share a few compiled functions.
         prefill = 0 if shortest < 2 else 1 << ((shortest - 1).bit_length() - 1)
         tokens, scores, steps = self._function(prefill, max_length)(inputs, prompt, lengths)
-        return Generated(tokens if self._with_prompt(prompt) else tokens[:, 1:], scores, steps)
-
-    def _with_prompt(self, prompt):
-        return not self._prompt_is_start
+        return Generated(tokens[:, 1:] if started else tokens, scores, steps)
 
     def _function(self, prefill, max_length):
         key = (prefill, max_length)
@@ -172,7 +189,8 @@ class Generator:
         """
         batch, width = ops.shape(prompt)[0], prompt.shape[1]
         total = width + max_length
-        state = self.stepper.initial_state(inputs, batch_size=batch, max_length=total)
+        # The last token is chosen and never read.
+        state = self.stepper.initial_state(inputs, batch_size=batch, max_length=total - 1)
         if prefill:
             _, state = self.stepper.prefill(prompt[:, :prefill], state)
         context = state["context"]  # the loop reads it and does not change it
@@ -184,12 +202,13 @@ class Generator:
             return ops.logical_and(i < total, ops.logical_not(ops.all(finished)))
 
         def turn(i, tokens, scores, finished, layers):
-            last = ops.slice(tokens, _start(0, i - 1), (batch, 1))
+            last = ops.slice(tokens, indices(0, i - 1), (batch, 1))
             logits, state = self.stepper.step(last, {"context": context, "layers": layers})
+            (logits,) = keras.tree.flatten(logits)
             logits = ops.cast(ops.squeeze(logits, 1), "float32")  # (B, V)
             token, score = self.sampler(ops.log_softmax(logits, axis=-1))
             # A row whose prompt goes on takes the prompt's own token.
-            own = ops.squeeze(ops.slice(tokens, _start(0, i), (batch, 1)), 1)
+            own = ops.squeeze(ops.slice(tokens, indices(0, i), (batch, 1)), 1)
             in_prompt = i < lengths
             silent = ops.logical_or(in_prompt, finished)
             token = ops.where(finished, ops.full_like(token, self.pad_token), token)
@@ -199,7 +218,7 @@ class Generator:
             for end in self.end_tokens:
                 ended = ops.logical_or(ended, ops.equal(token, end))
             finished = ops.logical_or(finished, ops.logical_and(ended, ops.logical_not(in_prompt)))
-            tokens = ops.slice_update(tokens, _start(0, i), ops.expand_dims(token, 1))
+            tokens = ops.slice_update(tokens, indices(0, i), ops.expand_dims(token, 1))
             return i + 1, tokens, scores, finished, state["layers"]
 
         start = prefill + 1
@@ -212,9 +231,8 @@ class Generator:
     def _checked_inputs(self, inputs):
         if inputs is None and not self.stepper.context_inputs:
             return {}
-        inputs = self.stepper.context(inputs)
         checked, sizes = {}, {}
-        for name, value in inputs.items():
+        for name, value in self.stepper.named_context(inputs).items():
             value = ops.convert_to_numpy(value)
             symbolic = self.stepper.graph.inputs[name]
             if value.ndim != len(symbolic.shape):
@@ -232,7 +250,6 @@ class Generator:
 
     def _checked_prompt(self, prompt, inputs):
         batch = next((v.shape[0] for v in inputs.values()), None)
-        self._prompt_is_start = prompt is None
         if prompt is None:
             if self.start_token is None:
                 raise ValueError(
@@ -240,14 +257,9 @@ class Generator:
                 )
             prompt = np.full((batch or 1, 1), self.start_token, "int32")
             return prompt, np.ones(len(prompt), "int32")
-        limit = vocabulary_size(self.model, self.stepper.target) or self.vocabulary_size
-        prompt, lengths = padded_prompt(prompt, self.pad_token, limit)
+        prompt, lengths = padded_prompt(prompt, self.pad_token, self.input_size)
         if batch is not None and batch != len(prompt):
             raise ValueError(
                 f"`prompt` has {len(prompt)} rows and `inputs` have {batch}; they must be equal."
             )
         return prompt, lengths
-
-
-def _start(*indices):
-    return ops.stack([ops.cast(i, "int32") for i in indices])

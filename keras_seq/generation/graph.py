@@ -41,14 +41,16 @@ class TargetNode:
     def _bind(self, depends):
         """Find the target among the arguments: it must be the first one, and the only one."""
         args, kwargs = self.node.arguments.args, self.node.arguments.kwargs
-        signature = inspect.signature(self.operation.call)
-        self.bound = signature.bind(*args, **kwargs).arguments
-        for i, (argument, value) in enumerate(self.bound.items()):
+        self.bound = self.bind(args, kwargs)
+        self.target_argument = next(iter(inspect.signature(self.operation.call).parameters))
+        for argument, value in self.bound.items():
             tensors = [t for t in keras.tree.flatten(value) if isinstance(t, keras.KerasTensor)]
+            if argument == "mask" and value is not None:
+                self._check_mask(tensors, depends)
             if not tensors or argument in ("mask", "training"):
                 continue
             on_target = any(id(t) in depends for t in tensors)
-            if (i == 0) != on_target:
+            if (argument == self.target_argument) != on_target:
                 raise ValueError(
                     f"{_describe(self.operation)} cannot be stepped: its argument `{argument}` "
                     + (
@@ -62,9 +64,21 @@ class TargetNode:
             if not on_target:
                 self.context_arguments.append(argument)
 
+    def bind(self, args, kwargs):
+        """Arguments of the operation's `call` by name."""
+        return inspect.signature(self.operation.call).bind(*args, **kwargs).arguments
+
+    def _check_mask(self, tensors, depends):
+        if not tensors or not all(id(t) in depends for t in tensors):
+            raise ValueError(
+                f"{_describe(self.operation)} cannot be stepped: its `mask` does not depend on the "
+                "target sequence, so a single step has no part of it. Make the mask from the "
+                "target, such as `mask=keras.ops.not_equal(target, 0)`."
+            )
+
     def _check_pointwise(self, depends):
         args, kwargs = self.node.arguments.args, self.node.arguments.kwargs
-        reason = why_not_pointwise(self.operation, args, kwargs, self.node.outputs)
+        reason = why_not_pointwise(self.operation, args, kwargs, depends)
         if reason is None:
             return
         raise ValueError(
@@ -95,7 +109,7 @@ class TargetGraph:
             )
         self.model = model
         self.functional = functional_of(model)
-        self.input_names = _input_names(self.functional)
+        self.input_names = input_names(self.functional)
         self.inputs = dict(zip(self.input_names, self.functional.inputs, strict=True))
         self.target = _find_target(self.input_names, target)
         self.context_inputs = [name for name in self.input_names if name != self.target]
@@ -169,7 +183,7 @@ def vocabulary_size(model, input_name):
     Looks for the embedding that reads the input, inside nested models too.
     """
     functional = functional_of(model)
-    names = _input_names(functional)
+    names = input_names(functional)
     tensor = functional.inputs[names.index(input_name)]
     for node in graph_nodes(model):
         if not any(t is tensor for t in node.input_tensors):
@@ -180,7 +194,7 @@ def vocabulary_size(model, input_name):
             if isinstance(size, int):
                 return size
         if is_functional(operation) and len(functional_of(operation).inputs) == 1:
-            return vocabulary_size(operation, _input_names(functional_of(operation))[0])
+            return vocabulary_size(operation, input_names(functional_of(operation))[0])
     return None
 
 
@@ -194,8 +208,13 @@ def _describe(operation):
     return f"`{operation.name}` ({type(operation).__name__})"
 
 
-def _input_names(functional):
-    return [getattr(t, "name", f"input_{i}") for i, t in enumerate(functional.inputs)]
+def input_names(functional):
+    """Names of the inputs: the keys where the model takes a dict, else the tensors' own."""
+    structure = functional._inputs_struct
+    if isinstance(structure, dict) and all(hasattr(t, "shape") for t in structure.values()):
+        names = {id(t): name for name, t in structure.items()}
+        return [names[id(t)] for t in functional.inputs]
+    return [t.name for t in functional.inputs]
 
 
 def _find_target(names, target):

@@ -3,16 +3,24 @@
 import keras
 
 # Layers that treat (B, 1, D) as they treat each step of (B, T, D), whatever their arguments.
-_POINTWISE_LAYERS = {
-    "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average", "CategoryEncoding",
-    "Dense", "Discretization", "Dropout", "ELU", "Embedding", "GaussianDropout", "GaussianNoise",
-    "Identity", "LeakyReLU", "Masking", "Maximum", "Minimum", "Multiply", "ReLU", "Rescaling",
-    "ReversibleEmbedding", "Subtract", "TimeDistributed",
+_LAYERS = {
+    "ActivityRegularization", "Add", "AlphaDropout", "Average", "Dropout", "ELU", "Embedding",
+    "GaussianDropout", "GaussianNoise", "Identity", "LeakyReLU", "Masking", "Maximum", "Minimum",
+    "Multiply", "ReLU", "Rescaling", "ReversibleEmbedding", "SpatialDropout1D", "Subtract",
+    "TimeDistributed",
 }  # fmt: skip
 
-# Layers that do so as long as they look along the features only.
-_POINTWISE_ALONG_FEATURES = {
-    "Concatenate", "LayerNormalization", "RMSNormalization", "Softmax", "UnitNormalization",
+# Layers that work along the last axis, which must not be the time, with an activation of Keras.
+_LAST_AXIS_LAYERS = {"Activation", "Dense", "EinsumDense"}
+
+# Layers, and operations of `keras.ops`, that work along `axis`.
+_AXIS_LAYERS = {
+    "BatchNormalization", "Concatenate", "LayerNormalization", "RMSNormalization", "Softmax",
+    "UnitNormalization",
+}  # fmt: skip
+_AXIS_OPS = {
+    "All", "Any", "Amax", "Amin", "Concatenate", "LayerNorm", "LogSoftmax", "Logsumexp", "Max",
+    "Mean", "Min", "RMSNorm", "Softmax", "Split", "Squeeze", "Std", "Sum", "Var",
 }  # fmt: skip
 
 # Operations of `keras.ops` that are elementwise.
@@ -22,13 +30,9 @@ _ELEMENTWISE_OPS = {
     "GreaterEqual", "HardSigmoid", "HardSilu", "HardTanh", "Identity", "LeakyRelu", "Less",
     "LessEqual", "Log", "Log1p", "LogSigmoid", "LogicalAnd", "LogicalNot", "LogicalOr", "Maximum",
     "Minimum", "Mod", "Multiply", "Negative", "NotEqual", "OnesLike", "Power", "Reciprocal", "Relu",
-    "Relu6", "Rsqrt", "Selu", "Sigmoid", "Sign", "Silu", "Sin", "Softplus", "Softsign", "Sqrt",
-    "Square", "StopGradient", "Subtract", "Tanh", "TrueDivide", "Where", "ZerosLike",
+    "Relu6", "Round", "Rsqrt", "Selu", "Sigmoid", "Sign", "Silu", "Sin", "Softplus", "Softsign",
+    "Sqrt", "Square", "StopGradient", "Subtract", "Tanh", "TrueDivide", "Where", "ZerosLike",
 }  # fmt: skip
-
-# Operations that look along one axis, given as `axis`.
-_OPS_ALONG_AXIS = {"Concatenate", "LayerNorm", "LogSoftmax", "RMSNorm", "Softmax", "Split"}
-_REDUCTIONS = {"Amax", "Amin", "Max", "Mean", "Min", "Std", "Sum", "Var", "Any", "All", "Logsumexp"}
 
 _registered = set()
 
@@ -69,57 +73,95 @@ def register_pointwise(layer_class):
     return layer_class
 
 
-def why_not_pointwise(operation, args, kwargs, output):
+def why_not_pointwise(operation, args, kwargs, depends):
     """`None` if `operation` acts on each time step alone, else the reason why not.
+
+    The time is axis 1 of every tensor that depends on the target, so an operation acts on each step
+    alone if it touches axes from 2 on only, and if nothing else that it reads has a time axis.
 
     Args:
         operation: a Keras layer or op.
         args, kwargs: the symbolic arguments of the call in the graph.
-        output: the symbolic output of the call.
+        depends: ids of the symbolic tensors that depend on the target.
     """
     if isinstance(operation, tuple(_registered)):
         return None
-    name = type(operation).__name__
-    from_keras = type(operation).__module__.partition(".")[0] in ("keras", "keras_hub")
-    if not from_keras:
+    if type(operation).__module__.partition(".")[0] not in ("keras", "keras_hub"):
         return "it has no `step`, and nothing says that it acts on each time step alone"
-    if isinstance(operation, keras.layers.Layer):
-        if name in _POINTWISE_LAYERS:
-            return _why_not_over_time(output)
-        if name in _POINTWISE_ALONG_FEATURES:
-            return _why_not_along_features(getattr(operation, "axis", -1), output)
-        if name == "EinsumDense":
-            return _why_not_einsum(operation.equation)
-        return "it is not known to act on each time step alone"
-    if name in _ELEMENTWISE_OPS:
-        return _why_not_over_time(output)
-    if name in _OPS_ALONG_AXIS:
-        return _why_not_along_features(getattr(operation, "axis", -1), output)
-    if name in _REDUCTIONS:
-        if getattr(operation, "axis", None) is None or not getattr(operation, "keepdims", False):
-            return "it reduces without `axis=-1, keepdims=True`, so it mixes or drops time steps"
-        return _why_not_along_features(operation.axis, output)
-    if name in ("Matmul", "Dot") and len(args) > 1 and not isinstance(args[1], keras.KerasTensor):
-        return None  # a product with a constant matrix
+    operands = [x for x in keras.tree.flatten((args, kwargs)) if hasattr(x, "shape")]
+    rank = max(len(x.shape) for x in operands if id(x) in depends)
+    if rank < 2:
+        return f"its input has rank {rank}, without a time axis"
+    is_layer = isinstance(operation, keras.layers.Layer)
+    return _why_not_axes(operation, is_layer, args, rank) or _why_not_operands(
+        operands, depends, rank, merges_ranks=is_layer
+    )
+
+
+def _why_not_axes(operation, is_layer, args, rank):
+    name = type(operation).__name__
+    if name in (_LAYERS if is_layer else _ELEMENTWISE_OPS):
+        return None
+    if is_layer and name in _LAST_AXIS_LAYERS:
+        return _why_not_last_axis(operation, rank)
+    if name in (_AXIS_LAYERS if is_layer else _AXIS_OPS):
+        return _why_not_axis(getattr(operation, "axis", None), rank)
+    if name == "ExpandDims" and not is_layer:
+        return _why_not_axis(operation.axis, rank + 1)
+    if name == "GetItem" and _keeps_batch_and_time(args[1], rank):
+        return None
+    if name == "Matmul" and not is_layer and rank >= 3 and _is_matrix(args[1]):
+        return None
     return "it is not known to act on each time step alone"
 
 
-def _why_not_over_time(output):
-    rank = len(keras.tree.flatten(output)[0].shape)
-    return None if rank >= 2 else f"its output has rank {rank}, without a time axis"
-
-
-def _why_not_along_features(axis, output):
-    rank = len(keras.tree.flatten(output)[0].shape)
-    axes = axis if isinstance(axis, (list, tuple)) else [axis]
-    if all((a if a >= 0 else a + rank) >= 2 for a in axes):
+def _why_not_last_axis(layer, rank):
+    if rank < 3:
+        return f"it works along the last axis of a rank-{rank} tensor, which is the time"
+    activation = getattr(layer, "activation", None)
+    if activation is not None and not getattr(activation, "__module__", "").startswith("keras."):
+        return "nothing says that its activation acts on each time step alone"
+    equation = getattr(layer, "equation", None)
+    if equation is None:
         return None
-    return f"it works along axis {axis} of a rank-{rank} tensor, which is the batch or the time"
-
-
-def _why_not_einsum(equation):
     inputs, output = equation.split("->")
     x, kernel = inputs.split(",")
-    if len(x) >= 3 and x[1] not in kernel and len(output) >= 2 and output[1] == x[1]:
+    if x.startswith("...") and output.startswith("...") and len(x) == 4:
+        return None
+    if len(x) >= 3 and x[1] not in kernel and output[1:2] == x[1]:
         return None
     return f"its equation {equation!r} does not keep the time axis in place"
+
+
+def _why_not_axis(axis, rank):
+    axes = axis if isinstance(axis, (list, tuple)) else [axis]
+    if all(a is not None and (a if a >= 0 else a + rank) >= 2 for a in axes):
+        return None
+    return f"it works along axis {axis} of a rank-{rank} tensor, which takes in the batch or time"
+
+
+def _keeps_batch_and_time(key, rank):
+    key = list(key) if isinstance(key, tuple) else [key]
+    if Ellipsis in key:
+        return key[0] is Ellipsis and None not in key and len(key) - 1 <= rank - 2
+    return key[:2] == [slice(None)] * 2 and None not in key
+
+
+def _is_matrix(x):
+    return not isinstance(x, keras.KerasTensor) and len(getattr(x, "shape", ())) == 2
+
+
+def _why_not_operands(operands, depends, rank, merges_ranks):
+    """Constants and context must not have a time axis: a step would need a slice of them."""
+    for x in operands:
+        if id(x) in depends:
+            continue
+        missing = rank - len(x.shape)
+        time = 1 - missing  # shapes are aligned at their ends
+        if time < 0 or (missing and merges_ranks) or x.shape[time] == 1:
+            continue
+        return (
+            f"one of its inputs, of shape {tuple(x.shape)}, does not depend on the target but has "
+            "a time axis of its own"
+        )
+    return None

@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_seq._keras import fill_arguments, functional_of, get_mask, set_mask
-from keras_seq.generation.graph import TargetGraph, record
+from keras_seq.generation.graph import TargetGraph, input_names, record, vocabulary_size
 
 
 class Stepper:
@@ -98,7 +98,13 @@ class Stepper:
         return self._start(self.graph.run_context(inputs), batch_size, max_length)
 
     def context(self, inputs):
-        """The context inputs as a dict, checked against the model's."""
+        """The context inputs as a dict of tensors, checked against the model's."""
+        dtypes = {name: self.graph.inputs[name].dtype for name in self.context_inputs}
+        inputs = self.named_context(inputs)
+        return {name: ops.convert_to_tensor(inputs[name], dtype=dtypes[name]) for name in inputs}
+
+    def named_context(self, inputs):
+        """The context inputs as a dict, as they are, in the model's order."""
         names = self.context_inputs
         if inputs is None:
             inputs = {}
@@ -114,7 +120,7 @@ class Stepper:
             raise ValueError(
                 f"`inputs` must hold the model's context inputs {names}. Received: {sorted(inputs)}"
             )
-        return {name: ops.convert_to_tensor(inputs[name]) for name in names}
+        return {name: inputs[name] for name in names}
 
     def _start(self, values, batch_size, max_length):
         states = {}
@@ -143,7 +149,8 @@ class Stepper:
         Returns:
             `(outputs, state)`; outputs have the model's structure, T time steps each.
         """
-        x = set_mask(ops.convert_to_tensor(x), mask)
+        dtype = self.graph.inputs[self.target].dtype
+        x = set_mask(ops.cast(ops.convert_to_tensor(x), dtype), mask)
         values = {id(self.graph.inputs[self.target]): x}
         for name, tensor in self._context.items():
             values[id(tensor)] = state["context"][name]
@@ -182,18 +189,15 @@ class Stepper:
         return self.prefill(x, state, mask)
 
     def _step_layer(self, node, args, kwargs, state):
-        bound = node.bound
-        own = {"mask", "training", "initial_state", "return_state", *node.context_arguments}
-        extra = {
-            name: value for i, (name, value) in enumerate(bound.items()) if i and name not in own
-        }
-        target = args[0] if args else next(iter(kwargs.values()))
-        outputs = node.operation.step(
-            target, state["layers"][node.name], mask=get_mask(target), **extra
-        )
-        *y, new_state = outputs
+        bound = node.bind(args, kwargs)
+        target = bound.pop(node.target_argument)
+        own = {"training", "initial_state", "return_state", *node.context_arguments}
+        extra = {name: value for name, value in bound.items() if name not in own}
+        if extra.get("mask") is None:
+            extra["mask"] = get_mask(target)
+        *y, new_state = node.operation.step(target, state["layers"][node.name], **extra)
         if node.operation.supports_masking and get_mask(y[0]) is None:
-            set_mask(y[0], get_mask(target))
+            set_mask(y[0], extra["mask"])
         return y, new_state
 
     def check(self, inputs=None, batch_size=2, length=6, atol=1e-4):
@@ -213,13 +217,11 @@ class Stepper:
         """
         rng = np.random.default_rng(0)
         if inputs is None:
-            inputs = {
-                n: _random(self.graph.inputs[n], batch_size, 5, rng) for n in self.context_inputs
-            }
+            inputs = {name: self._random(name, batch_size, 5, rng) for name in self.context_inputs}
         inputs = self.context(inputs)
         if inputs:
             batch_size = int(ops.shape(next(iter(inputs.values())))[0])
-        x = _random(self.graph.inputs[self.target], batch_size, length, rng)
+        x = self._random(self.target, batch_size, length, rng)
         everything = [inputs.get(name, x) for name in self.graph.input_names]
         whole = keras.tree.flatten(_call(self.model, everything))
         state = self.initial_state(inputs, batch_size=batch_size, max_length=length)
@@ -243,6 +245,16 @@ class Stepper:
             )
         return largest
 
+    def _random(self, name, batch_size, length, rng):
+        """Random values for an input; of ids, 0 too, which may mean a masked step."""
+        symbolic = self.graph.inputs[name]
+        shape = [batch_size, *(length if d is None else d for d in symbolic.shape[1:])]
+        if not keras.backend.is_int_dtype(symbolic.dtype):
+            return rng.normal(size=shape).astype(symbolic.dtype)
+        ids = rng.integers(0, vocabulary_size(self.model, name) or 4, size=shape)
+        ids[:, 0] = np.maximum(ids[:, 0], 1)
+        return ids.astype(symbolic.dtype)
+
 
 class _InnerModel:
     """A functional model inside the model: a stepper of its own, fed from the outer values."""
@@ -251,8 +263,10 @@ class _InnerModel:
         self.node = node.node
         inner = functional_of(node.operation)
         args, kwargs = self.node.arguments.args, self.node.arguments.kwargs
-        flat = [t for t in keras.tree.flatten((args, kwargs)) if isinstance(t, keras.KerasTensor)]
-        self.arguments = dict(zip([t.name for t in inner.inputs], flat, strict=True))
+        # Keras may have put the mask that travels with the input among the arguments.
+        inputs = args[0] if args else kwargs["inputs"]
+        flat = keras.tree.flatten(inputs)
+        self.arguments = dict(zip(input_names(inner), flat, strict=True))
         targets = [name for name, t in self.arguments.items() if id(t) in depends]
         if len(targets) != 1:
             raise ValueError(
@@ -280,11 +294,3 @@ def _call(model, inputs):
     structure = functional_of(model)._inputs_struct
     inputs = [ops.convert_to_tensor(x) for x in inputs]
     return model(keras.tree.pack_sequence_as(structure, inputs), training=False)
-
-
-def _random(symbolic, batch_size, length, rng):
-    """Random values for an input; ids 1 to 3 are inside any vocabulary of use."""
-    shape = [batch_size, *(length if d is None else d for d in symbolic.shape[1:])]
-    if keras.backend.is_int_dtype(symbolic.dtype):
-        return rng.integers(1, 4, size=shape).astype(symbolic.dtype)
-    return rng.normal(size=shape).astype(symbolic.dtype)

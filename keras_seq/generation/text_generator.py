@@ -205,4 +205,4 @@ class TextGenerator:
         )
         if self.unknown == "error":
             raise ValueError(message.replace("they are read", "they would be read"))
-        warnings.warn(message, UserWarning, stacklevel=3)
+        warnings.warn(message, UserWarning, stacklevel=4)

@@ -1,10 +1,13 @@
 """Checks of constructor arguments that many layers share."""
 
+import numbers
+
 
 def check_positive(layer, **sizes):
     """Raise unless every named size is an int >= 1."""
     for name, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        if not whole or value < 1:
             raise ValueError(
                 f"`{name}` of {layer} must be an int of at least 1. Received: {name}={value!r}"
             )

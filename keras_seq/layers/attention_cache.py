@@ -59,8 +59,11 @@ def indices(*start):
     return ops.stack([ops.cast(i, "int32") for i in start])
 
 
-def check_room(position, new, length):
-    """Raise if `new` more positions do not fit; silent inside a compiled graph."""
+def check_room(position, new, length, remedy="Pass a larger `max_length` to `initial_state`."):
+    """Raise if `new` more positions do not fit into `length`.
+
+    Inside a compiled graph the position is not known, and whoever compiles must leave enough room.
+    """
     if not (isinstance(new, int) and isinstance(length, int)):
         return  # not known before the graph runs
     try:
@@ -69,6 +72,6 @@ def check_room(position, new, length):
         written = 0
     if written + new > length:
         raise ValueError(
-            f"The state has room for max_length={length} time steps and holds {written}; {new} "
-            "more do not fit. Pass a larger `max_length` to `initial_state`."
+            f"There is room for {length} time steps, and {written} are taken: {new} more do not "
+            f"fit. {remedy}"
         )

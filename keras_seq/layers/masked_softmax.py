@@ -1,5 +1,6 @@
 """The softmax of attention: over what may be attended to, and zero where that is nothing."""
 
+import keras
 from keras import ops
 
 
@@ -15,7 +16,8 @@ def masked_softmax(scores, attend=None):
         (..., S) weights that sum to one, or are all zero where nothing may be attended to.
     """
     if attend is not None:
-        lowest = -3e4 if scores.dtype == "float16" else -1e9
+        # The lowest finite value, so that no score of what may be attended to is lower.
+        lowest = {"float16": -65504.0}.get(keras.backend.standardize_dtype(scores.dtype), -3e38)
         scores = ops.where(attend, scores, ops.cast(lowest, scores.dtype))
     # Keras warns of a softmax over one value, which is what attention to a single position is.
     alone = scores.shape[-1] == 1

@@ -138,7 +138,7 @@ class PositionalEmbedding(SequenceLayer):
             ValueError: if `max_length` is beyond `sequence_length`.
         """
         if isinstance(max_length, int) and self.kind != "none":
-            self._check_length(max_length, "max_length")
+            self._check_length(max_length)
         return {"position": ops.zeros((), dtype="int32")}
 
     def call(self, tokens, initial_state=None, return_state=False):
@@ -158,7 +158,8 @@ class PositionalEmbedding(SequenceLayer):
         y = y * ops.cast(math.sqrt(self.dim), self.compute_dtype)
         position = 0 if initial_state is None else initial_state["position"]
         if self.positions is not None:
-            check_room(position, tokens.shape[1], self.sequence_length)
+            remedy = f"Build `{self.name}` (PositionalEmbedding) with a larger `sequence_length`."
+            check_room(position, tokens.shape[1], self.sequence_length, remedy)
             table = ops.cast(ops.convert_to_tensor(self.positions), self.compute_dtype)
             if initial_state is None:
                 y = y + table[:time]
@@ -174,11 +175,11 @@ class PositionalEmbedding(SequenceLayer):
     def compute_output_shape(self, tokens_shape):
         return (*tokens_shape, self.dim)
 
-    def _check_length(self, length, name):
+    def _check_length(self, length):
         if length > self.sequence_length:
             raise ValueError(
                 f"`{self.name}` (PositionalEmbedding) has {self.sequence_length} positions. "
-                f"Received: {name}={length}. Build it with a larger `sequence_length`."
+                f"Received: max_length={length}. Build it with a larger `sequence_length`."
             )
 
     def get_config(self):

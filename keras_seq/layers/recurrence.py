@@ -35,7 +35,7 @@ def recur(cell, x, kernel, bias, state, mask=None, reverse=False, differentiable
         return new
 
     if x.shape[1] == 1:  # one step of a stepped sequence needs no loop
-        state = turn(x[:, 0], None if mask is None else mask, state)
+        state = turn(x[:, 0], mask, state)
         return ops.expand_dims(state[0], 1), state
 
     x = ops.transpose(x, (1, 0, 2))  # (T, B, num_gates * U), so that a step is contiguous

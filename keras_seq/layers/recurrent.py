@@ -106,13 +106,13 @@ class GatedRecurrentLayer(SequenceLayer):
             )
         return [ops.cast(part, self.compute_dtype) for part in initial_state]
 
-    def call(self, x, mask=None, initial_state=None, return_state=False, training=None):
+    def call(self, x, initial_state=None, mask=None, return_state=False, training=None):
         """Run the layer on a sequence.
 
         Args:
             x: (B, T, D) floats.
-            mask: (B, T) boolean; where False the state stays as it is and the output repeats.
             initial_state: list of (B, U) tensors to start from; zeros if `None`.
+            mask: (B, T) boolean; where False the state stays as it is and the output repeats.
             return_state: return `(y, state)` with the state as a list, for a later call or step.
                 (The constructor's `return_state=True` returns `y, *state`, as in Keras.)
             training: whether dropout is on.

@@ -66,9 +66,10 @@ class SequenceLayer(keras.layers.Layer):
             batch_size: B, an int or a scalar tensor.
             max_length: the largest number of time steps the state must be able to hold; layers
                 whose state does not grow ignore it.
-            **context: where `call` has further tensor arguments (a memory to attend to, the
-                encoder's last state), they are passed here by their name in `call`, so that what
-                hangs on them alone is computed once and kept in the state.
+
+        A layer whose `call` has further tensor arguments (a memory to attend to, the encoder's last
+        state) takes them here, too, by their name in `call`, so that what hangs on them alone is
+        computed once and kept in the state.
 
         Returns:
             A nest of tensors, the batch first. A layer without a state has the empty tuple.

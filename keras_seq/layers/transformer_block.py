@@ -45,17 +45,24 @@ class TransformerBlock(SequenceLayer):
         self.feed_forward = FeedForward(
             self.intermediate_dim,
             activation=self.activation,
-            seed=self.seed,
+            seed=self._next_seed(),
             dtype=self.dtype_policy,
             name="feed_forward",
         )
         self.feed_forward.build(shape)
         self.feed_forward_residual = self._residual("feed_forward", shape)
 
+    def _next_seed(self):
+        """Seeds of the sublayers follow from the block's, and differ: else all drop the same."""
+        if self.seed is None:
+            return None
+        self._seeds_given = getattr(self, "_seeds_given", 0) + 1
+        return self.seed + self._seeds_given
+
     def _attention_arguments(self, name):
         return {
             "dropout": self.dropout,
-            "seed": self.seed,
+            "seed": self._next_seed(),
             "dtype": self.dtype_policy,
             "name": name,
         }
@@ -65,7 +72,7 @@ class TransformerBlock(SequenceLayer):
             self.dropout,
             self.normalize_first,
             self.layer_norm_epsilon,
-            seed=self.seed,
+            seed=self._next_seed(),
             dtype=self.dtype_policy,
             name=f"{name}_residual",
         )

@@ -40,6 +40,18 @@ def test_a_file_of_several_rows_takes_any_number_of_inputs(tmp_path):
     assert report.inputs == 7 and "[4, 5]" in report.signatures["generate"]
 
 
+def test_prompts_of_several_rows_and_a_context(tmp_path):
+    path, made = tmp_path / "m.tflite", generator("gru")
+    options = {"source_length": 7, "prompt_length": 3, "batch_size": 2}
+    prompt = [[2, 4, 5], [2, 0, 0], [2, 6, 0]]
+    report = to_litert(made, path, inputs=sources(rows=3), prompt=prompt, **options)
+    assert report.agrees and "prompt int32[2, 3]" in report.signatures["generate"]
+    with pytest.raises(ValueError, match="equal rows"):
+        to_litert(made, path, inputs=sources(rows=2), prompt=prompt, **options)
+    with pytest.raises(ValueError, match="prompt_length"):
+        to_litert(made, path, source_length=7, prompt=prompt)
+
+
 def test_a_file_runs_where_only_litert_and_numpy_are(tmp_path):
     path = tmp_path / "m.tflite"
     made = generator("gru")

@@ -5,7 +5,7 @@ from keras import layers
 
 from keras_seq.generation import Generator
 from keras_seq.generation.checks import padded_prompt
-from keras_seq.layers import GRU
+from keras_seq.layers import GRU, PositionalEmbedding, TransformerEncoderBlock
 from tests.generation.generation_models import hybrid, shaken, slow_greedy, sources, translator
 
 numpy = keras.ops.convert_to_numpy
@@ -169,3 +169,45 @@ def test_a_model_without_logits_over_time_is_refused():
     h = GRU(4, return_sequences=True)(x)
     with pytest.raises(ValueError, match="logits"):
         Generator(keras.Model(x, [h, h]), max_length=3)
+
+
+def test_as_many_tokens_as_the_model_has_positions_can_be_generated():
+    tokens = keras.Input((None,), dtype="int32")
+    x = PositionalEmbedding(12, 8, sequence_length=6)(tokens)
+    x = TransformerEncoderBlock(16, 2, causal=True)(x)
+    model = shaken(keras.Model(tokens, layers.Dense(12)(x)))
+    out = numpy(Generator(model, max_length=6).generate(prompt=[[5]]).tokens)
+    assert out[0].tolist() == slow_greedy(model, None, [5], 6, end=None)[0]
+    with pytest.raises(ValueError, match="sequence_length"):
+        Generator(model, max_length=7).generate(prompt=[[5]])
+
+
+def test_a_start_token_may_be_one_that_is_read_and_never_written():
+    tokens = keras.Input((None,), dtype="int32")
+    x = GRU(8, return_sequences=True)(layers.Embedding(11, 8)(tokens))
+    model = keras.Model(tokens, layers.Dense(10)(x))
+    assert Generator(model, max_length=2, start_token=10).generate().tokens.shape == (1, 2)
+    with pytest.raises(ValueError, match="end_token"):
+        Generator(model, max_length=2, start_token=10, end_token=10)
+    small = keras.Model(tokens, layers.Dense(12)(x))
+    with pytest.raises(ValueError, match="could not read what it writes"):
+        Generator(small, max_length=2)
+
+
+def test_outputs_in_a_dict_and_a_float_target():
+    tokens = keras.Input((None,), dtype="int32")
+    logits = layers.Dense(9)(GRU(4, return_sequences=True)(layers.Embedding(9, 4)(tokens)))
+    in_dict = Generator(keras.Model(tokens, {"logits": logits}), max_length=2)
+    bare = Generator(keras.Model(tokens, logits), max_length=2)
+    got, expected = (numpy(g.generate(prompt=[[3]]).tokens) for g in (in_dict, bare))
+    assert got.tolist() == expected.tolist()
+    x = keras.Input((None, 4))
+    with pytest.raises(ValueError, match="int token ids"):
+        Generator(keras.Model(x, layers.Dense(3)(x)), max_length=2)
+
+
+def test_a_prompt_that_is_no_list_of_rows_is_refused():
+    with pytest.raises(ValueError, match="one list a row"):
+        padded_prompt([5, 6, 7], 0, None)
+    with pytest.raises(ValueError, match="Row 1 is empty"):
+        padded_prompt([[1], []], 0, None)

@@ -125,7 +125,7 @@ def test_the_self_check_finds_a_layer_that_breaks_the_law():
         (layers.Bidirectional(GRU(4, return_sequences=True), name="culprit"), "bidirectional"),
         (layers.Conv1D(4, 3, padding="causal", name="culprit"), "conv1d"),
         (layers.LSTM(4, return_sequences=True, name="culprit"), "lstm"),
-        (layers.BatchNormalization(name="culprit"), "batchnormalization"),
+        (layers.BatchNormalization(axis=1, name="culprit"), "axis"),
         (layers.LayerNormalization(axis=1, name="culprit"), "axis"),
         (layers.Softmax(axis=1, name="culprit"), "axis"),
         (layers.GlobalAveragePooling1D(name="culprit"), "globalaveragepooling1d"),
@@ -148,6 +148,53 @@ def test_operations_across_time_are_refused():
     for y in (keras.ops.flip(x, axis=1), keras.ops.mean(x, axis=1, keepdims=True), x[:, ::-1]):
         with pytest.raises(ValueError, match="cannot be stepped"):
             Stepper(keras.Model(x, y))
+
+
+def test_what_has_a_time_axis_of_its_own_is_refused():
+    tokens = keras.Input((None,), dtype="int32", name="target")
+    covariates = keras.Input((None, 3), name="covariates")
+    x = layers.Embedding(9, 4)(tokens)
+    aligned = layers.Add()([x, layers.Dense(4)(covariates)])
+    with pytest.raises(ValueError, match="time axis of its own"):
+        Stepper(keras.Model([tokens, covariates], aligned))
+    fixed = keras.Input((5, 4))
+    with pytest.raises(ValueError, match="time axis of its own"):
+        Stepper(keras.Model(fixed, fixed * np.ones((5, 1), "float32")))
+    Stepper(keras.Model(fixed, fixed * np.ones((4,), "float32")))  # of the features: nothing wrong
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [layers.Activation("softmax"), layers.Dense(5), layers.EinsumDense("...x,xy->...y", 5)],
+)
+def test_the_last_axis_of_a_matrix_is_the_time(layer):
+    x = keras.Input((5,))
+    with pytest.raises(ValueError, match="which is the time"):
+        Stepper(keras.Model(x, layer(x)))
+
+
+def test_an_activation_of_unknown_kind_is_refused():
+    x = keras.Input((None, 4))
+    for layer in (layers.Activation(lambda x: x), layers.Dense(2, activation=lambda x: x)):
+        with pytest.raises(ValueError, match="activation"):
+            Stepper(keras.Model(x, layer(x)))
+
+
+def test_slices_of_the_features_and_einsum_step():
+    x = keras.Input((None, 6))
+    y = layers.EinsumDense("btd,dhk->bthk", (None, 2, 3))(x[:, :, 1:4])[..., 0]
+    model = shaken(keras.Model(x, y + keras.ops.sum(x[..., 2:4], axis=-1, keepdims=True)))
+    # Keras 3.15 takes a (B, 1, 1) addend for a bias where B equals the features, so B is not 2.
+    data = np.random.default_rng(0).normal(size=(3, 5, 6)).astype("float32")
+    np.testing.assert_allclose(step_all(Stepper(model), data), model(data), atol=1e-5)
+
+
+def test_inputs_are_found_by_the_keys_of_a_dict():
+    inputs = {"source": keras.Input((4,)), "target": keras.Input((None, 4))}
+    model = keras.Model(
+        inputs, GRU(4, return_sequences=True)(inputs["target"], initial_state=inputs["source"])
+    )
+    assert Stepper(model).target == "target" and Stepper(model).check() < 1e-5
 
 
 def test_attention_to_the_target_itself_is_refused():

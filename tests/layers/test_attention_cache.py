@@ -48,7 +48,9 @@ def test_a_single_new_position_attends_to_all_valid_ones():
 
 @pytest.mark.parametrize("lengths, holds", [((7,), 0), ((4, 3), 4), ((6, 1), 6)])
 def test_an_overflow_is_refused(lengths, holds):
-    with pytest.raises(ValueError, match=f"max_length=6 .*holds {holds}; {lengths[-1]} more"):
+    with pytest.raises(
+        ValueError, match=f"6 time steps, and {holds} are taken: {lengths[-1]} more"
+    ):
         filled(*lengths)
 
 

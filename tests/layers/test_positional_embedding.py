@@ -97,7 +97,7 @@ def test_more_positions_than_there_are_is_refused(kind):
     with pytest.raises(ValueError, match=r"has 3 positions.*max_length=4.*`sequence_length`"):
         layer.initial_state(2, max_length=4)
     _, state = layer(TOKENS[:, :3], initial_state=layer.initial_state(2), return_state=True)
-    with pytest.raises(ValueError, match=r"holds 3; 1 more"):
+    with pytest.raises(ValueError, match=r"3 are taken: 1 more.*`sequence_length`"):
         layer.step(TOKENS[:, 3:], state)
 
 
