@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+ON_JAX := tests/layers tests/generation tests/models tests/test_backend_errors.py \
+	tests/test_keras_private.py
+
 .PHONY: demo test check bench clean
 
 demo: $(VENV)/demo.done
@@ -12,7 +15,7 @@ demo: $(VENV)/demo.done
 # TensorFlow cannot be imported.
 test: $(VENV)/test.done
 	$(BIN)/python -m pytest -n 2 -q
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 -q --without-tensorflow
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 -q --without-tensorflow $(ON_JAX)
 
 check: $(VENV)/check.done
 	$(BIN)/ruff check .

@@ -66,9 +66,11 @@ def slow_greedy(model, source, prompt, max_length, end):
     """Greedy decoding of one row without any cache: the whole model for every token."""
     tokens, score = list(prompt), 0.0
     for _ in range(max_length):
-        x = np.array([tokens], "int32")
+        # Padded to one width, because eager JAX compiles each width anew.
+        x = np.zeros((1, len(prompt) + max_length - 1), "int32")
+        x[0, : len(tokens)] = tokens
         inputs = x if source is None else {"source": source[None], "target": x}
-        last = log_probabilities(model, inputs)[0, -1]
+        last = log_probabilities(model, inputs)[0, len(tokens) - 1]
         tokens.append(int(last.argmax()))
         score += last.max()
         if tokens[-1] == end:
