@@ -18,7 +18,8 @@ def train_tokenizer(texts, kind="subword", vocabulary_size=8000, lowercase=False
     normalisation and with all its spaces, so `detokenize(tokenize(text)) == text` for any text
     whose characters occur in `texts` (exceptions: U+2581, SentencePiece's sign for a space,
     becomes a space, and the written names of special pieces, such as a literal "<s>", may become
-    unknown). A composed and a decomposed accent are different characters: normalise such texts
+    unknown; KerasHub before 0.26, the last for Python 3.10, loses the leading spaces of a subword
+    text). A composed and a decomposed accent are different characters: normalise such texts
     alike beforehand. A character never seen becomes the unknown id and detokenizes to " ⁇ ".
 
     `detokenize` leaves out padding, start and end ids, but does not stop at the end id: cut
@@ -140,12 +141,57 @@ def _lower(text):
 
 
 def _without_paths(proto):
-    """Clears the path of the table of replacements: it differs from run to run."""
-    from sentencepiece import sentencepiece_model_pb2
+    """Clears the path of the table of replacements: it differs from run to run.
 
-    model = sentencepiece_model_pb2.ModelProto.FromString(proto)
-    model.normalizer_spec.ClearField("normalization_rule_tsv")
-    return model.SerializeToString(deterministic=True)
+    Works on the bytes: the classes that come with SentencePiece refuse protobuf older than theirs,
+    and on Python 3.10 tensorflow-metadata keeps protobuf at 6.32.
+    """
+    model = b""
+    for field, tag, value in _fields(proto):
+        if field == 3:  # normalizer_spec
+            spec = b"".join(t + v for f, t, v in _fields(_payload(value)) if f != 6)
+            value = _varint(len(spec)) + spec
+        model += tag + value
+    return model
+
+
+def _fields(message):
+    """Yields (number, bytes of the tag, bytes of the value) of a protobuf message."""
+    at = 0
+    while at < len(message):
+        tag, start = _read_varint(message, at)
+        kind = tag & 7
+        if kind == 0:
+            end = _read_varint(message, start)[1]
+        elif kind == 2:
+            length, end = _read_varint(message, start)
+            end += length
+        else:
+            end = start + {1: 8, 5: 4}[kind]
+        yield tag >> 3, message[at:start], message[start:end]
+        at = end
+
+
+def _payload(value):
+    return value[_read_varint(value, 0)[1] :]
+
+
+def _read_varint(message, at):
+    number = shift = 0
+    while True:
+        byte = message[at]
+        number |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return number, at
+
+
+def _varint(number):
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*out, number])
 
 
 def _write_rules(folder, lowercase):

@@ -10,7 +10,7 @@ TARGETS = ["1 2 3", "2 3", "2000-03", "1-2"]
 pytestmark = pytest.mark.needs_tensorflow(reason="the tokenizers are trained in keras_seq.data")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def tokenizers():
     from keras_seq.data import train_tokenizer
 
@@ -18,7 +18,7 @@ def tokenizers():
     return source, train_tokenizer(TARGETS, kind="character")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def generator(tokenizers):
     model = translator("gru", *(t.vocabulary_size() for t in tokenizers))
     return Generator(model, max_length=8, start_token=2, end_token=3)
