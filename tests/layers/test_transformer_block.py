@@ -174,5 +174,5 @@ def test_a_step_beyond_the_cache_is_refused():
     block, x = decoder(), normal(2, 4, 4)
     block(x, x)
     state = block.initial_state(2, max_length=3, context=x)
-    with pytest.raises(ValueError, match=r"max_length=3 .*holds 0; 4 more"):
+    with pytest.raises(ValueError, match=r"3 time steps, and 0 are taken: 4 more.*`max_length`"):
         block(x, initial_state=state, return_state=True)
