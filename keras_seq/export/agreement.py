@@ -1,11 +1,48 @@
 """Compare what an artifact gave with what the Keras model gives."""
 
+import json
 import time
 
 import numpy as np
 from keras import ops
 
-from keras_seq.export.report import ExportError
+from keras_seq.export.files import size_of
+from keras_seq.export.report import ExportError, ExportReport
+
+
+def compared_report(format, path, outputs, generator, inputs, prompt, atol):
+    """Compare what a worker wrote with the Keras model.
+
+    Args:
+        format: "SavedModel" or "LiteRT".
+        path: of the artifact.
+        outputs: arrays of the worker: `tokens`, `scores`, `report` (operators, signatures, latency
+            as JSON).
+        generator: the `Generator` that was exported.
+        inputs, prompt: what both were given, see `model_outputs`.
+        atol: largest difference of scores that is let pass.
+
+    Returns:
+        `ExportReport`.
+
+    Raises:
+        ExportError: if the artifact does not agree with the model.
+    """
+    tokens, scores, model_latency = model_outputs(generator, inputs, prompt)
+    return ExportReport(
+        format=format,
+        path=str(path),
+        size=size_of(path),
+        model_latency=model_latency,
+        **json.loads(str(outputs["report"])),
+        **compare(
+            f"The {format} artifact",
+            (tokens, scores),
+            (outputs["tokens"], outputs["scores"]),
+            generator.pad_token,
+            atol,
+        ),
+    )
 
 
 def model_outputs(generator, inputs, prompt, repeats=20, batch_size=64):

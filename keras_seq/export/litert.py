@@ -1,5 +1,6 @@
 """`to_litert`: a generator as one LiteRT (TFLite) file, the whole loop inside."""
 
+import dataclasses
 import importlib.util
 import json
 import pathlib
@@ -8,10 +9,10 @@ import tempfile
 import keras
 import numpy as np
 
-from keras_seq.export.agreement import compare, model_outputs
-from keras_seq.export.files import is_file, size_of, written_beside
+from keras_seq.export.agreement import compared_report
+from keras_seq.export.files import is_file, written_beside
 from keras_seq.export.process import run_worker
-from keras_seq.export.report import ExportError, ExportReport
+from keras_seq.export.report import ExportError
 from keras_seq.export.requirements import check_tensorflow
 from keras_seq.generation.checks import check_ids, padded_prompt
 from keras_seq.generation.graph import vocabulary_size
@@ -82,11 +83,11 @@ def to_litert(
         folder = pathlib.Path(folder)
         _save_function(generator, shapes, prompt_length, batch_size, folder / "model")
         run_worker("convert_litert", folder / "model", file, what="convert the model to LiteRT")
-        report = verify_litert(generator, file, inputs, prompt, atol, shown_path=path)
-    return report
+        report = verify_litert(generator, file, inputs, prompt, atol)
+    return dataclasses.replace(report, path=str(path))
 
 
-def verify_litert(generator, path, inputs, prompt, atol, shown_path=None):
+def verify_litert(generator, path, inputs, prompt, atol):
     """Run a LiteRT file in a process of its own and compare it with the generator."""
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -97,28 +98,11 @@ def verify_litert(generator, path, inputs, prompt, atol, shown_path=None):
             what="run the LiteRT file",
         )  # fmt: skip
         outputs = dict(np.load(folder / "outputs.npz"))
-    facts = json.loads(str(outputs["report"]))
-    foreign = sorted(op for op in facts["ops"] if not op.isupper())  # custom ops are in CamelCase
+    ops = json.loads(str(outputs["report"]))["ops"]
+    foreign = sorted(op for op in ops if not op.isupper())  # custom ops are in CamelCase
     if foreign:
         raise ExportError(f"The LiteRT file needs operators that are not built in: {foreign}")
-    tokens, scores, model_latency = model_outputs(generator, inputs, prompt)
-    compared = compare(
-        "The LiteRT file",
-        (tokens, scores),
-        (outputs["tokens"], outputs["scores"]),
-        generator.pad_token,
-        atol,
-    )
-    return ExportReport(
-        format="LiteRT",
-        path=str(shown_path or path),
-        size=size_of(path),
-        ops=facts["ops"],
-        signatures=facts["signatures"],
-        latency=facts["latency"],
-        model_latency=model_latency,
-        **compared,
-    )
+    return compared_report("LiteRT", path, outputs, generator, inputs, prompt, atol)
 
 
 def comparison_inputs(generator, shapes, prompt_length, inputs, prompt, count=64):

@@ -1,15 +1,16 @@
 """`to_saved_model`: a text generator as a TensorFlow SavedModel, strings in, strings out."""
 
+import dataclasses
 import json
 import pathlib
 import tempfile
 
 import numpy as np
 
-from keras_seq.export.agreement import compare, model_outputs
-from keras_seq.export.files import is_saved_model, size_of, written_beside
+from keras_seq.export.agreement import compared_report
+from keras_seq.export.files import is_saved_model, written_beside
 from keras_seq.export.process import run_worker
-from keras_seq.export.report import ExportError, ExportReport
+from keras_seq.export.report import ExportError
 from keras_seq.export.requirements import check_tensorflow
 from keras_seq.export.tokenizers import named_apart
 
@@ -64,11 +65,11 @@ def to_saved_model(text_generator, path, texts=None, atol=1e-3):
     text_generator.tokenize(texts)  # refuses what cannot be compared on, before any work
     with written_beside(path, is_saved_model) as folder:
         _write(text_generator, folder)
-        report = verify_saved_model(text_generator, folder, texts, atol, shown_path=path)
-    return report
+        report = verify_saved_model(text_generator, folder, texts, atol)
+    return dataclasses.replace(report, path=str(path))
 
 
-def verify_saved_model(text_generator, path, texts, atol, shown_path=None):
+def verify_saved_model(text_generator, path, texts, atol):
     """Run a SavedModel in a process of its own and compare it with the text generator."""
     texts = list(texts)
     with tempfile.TemporaryDirectory() as folder:
@@ -79,34 +80,19 @@ def verify_saved_model(text_generator, path, texts, atol, shown_path=None):
             what="run the SavedModel",
         )  # fmt: skip
         outputs = dict(np.load(folder / "outputs.npz"))
-    facts = json.loads(str(outputs["report"]))
-    generator = text_generator.generator
     inputs = {text_generator.source_input: text_generator.tokenize(texts)}
-    tokens, scores, model_latency = model_outputs(generator, inputs, None)
-    compared = compare(
-        "The SavedModel",
-        (tokens, scores),
-        (outputs["tokens"], outputs["scores"]),
-        generator.pad_token,
-        atol,
+    report = compared_report(
+        "SavedModel", path, outputs, text_generator.generator, inputs, None, atol
     )
-    expected, got = text_generator.detokenize(tokens), json.loads(str(outputs["text"]))
+    expected = text_generator.detokenize(outputs["tokens"])  # equal to the model's
+    got = json.loads(str(outputs["text"]))
     if expected != got:
         row = next(i for i, (a, b) in enumerate(zip(expected, got, strict=True)) if a != b)
         raise ExportError(
             f"The SavedModel gives other text than the Keras model for {texts[row]!r}: "
             f"{got[row]!r} instead of {expected[row]!r}, from the same tokens."
         )
-    return ExportReport(
-        format="SavedModel",
-        path=str(shown_path or path),
-        size=size_of(path),
-        ops=facts["ops"],
-        signatures=facts["signatures"],
-        latency=facts["latency"],
-        model_latency=model_latency,
-        **compared,
-    )
+    return report
 
 
 def _write(text_generator, folder):
