@@ -126,7 +126,9 @@ class AdditiveAttention(SequenceLayer):
             state = self.initial_state(None, context=context, context_mask=context_mask)
         query = ops.matmul(x, self.query_kernel)  # (B, T, units)
         match = ops.tanh(ops.expand_dims(query, 2) + ops.expand_dims(state["key"], 1))
-        scores = ops.squeeze(ops.matmul(match, self.score_kernel), -1)  # (B, T, S)
+        # No matrix product: with Keras 3.12 that of a rank 4 tensor with a (units, 1) kernel
+        # crashes TensorFlow 2.21 (oneDNN) outside of XLA.
+        scores = ops.sum(match * self.score_kernel[:, 0], axis=-1)  # (B, T, S)
         weights = masked_softmax(scores, ops.expand_dims(state["valid"], 1))
         dropped = weights
         if training and self.dropout:
