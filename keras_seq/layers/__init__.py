@@ -1,10 +1,18 @@
 """Sequence layers: each can be called on a whole sequence and stepped through it."""
 
 from keras_seq.layers.additive_attention import AdditiveAttention
+from keras_seq.layers.cells import (
+    GRUCell,
+    LayerNormLSTMCell,
+    LSTMCell,
+    PeepholeLSTMCell,
+    SimpleRNNCell,
+)
 from keras_seq.layers.feed_forward import FeedForward
+from keras_seq.layers.gated_cell import GatedCell
 from keras_seq.layers.multi_head_attention import MultiHeadCrossAttention, MultiHeadSelfAttention
 from keras_seq.layers.positional_embedding import PositionalEmbedding, sinusoidal_positions
-from keras_seq.layers.recurrent import GRU, LSTM
+from keras_seq.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
 from keras_seq.layers.sequence_layer import SequenceLayer
 from keras_seq.layers.slice_update_gradient import register_slice_update_gradient
 from keras_seq.layers.transformer_block import TransformerDecoderBlock, TransformerEncoderBlock
@@ -12,12 +20,20 @@ from keras_seq.layers.transformer_block import TransformerDecoderBlock, Transfor
 __all__ = [
     "GRU",
     "LSTM",
+    "RNN",
     "AdditiveAttention",
     "FeedForward",
+    "GRUCell",
+    "GatedCell",
+    "LSTMCell",
+    "LayerNormLSTMCell",
     "MultiHeadCrossAttention",
     "MultiHeadSelfAttention",
+    "PeepholeLSTMCell",
     "PositionalEmbedding",
     "SequenceLayer",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "TransformerDecoderBlock",
     "TransformerEncoderBlock",
     "sinusoidal_positions",

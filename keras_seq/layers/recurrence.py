@@ -1,63 +1,170 @@
 """The recurrence engine: the one loop over time that all recurrent layers share.
 
-What is here once: hoisting (the layer hands over x W + b of all time steps, one matrix product),
-masks, direction, the loop of each backend. A cell knows none of it. Explicit back-propagation
-through time belongs here too, as the gradient of `recur`.
+What is here once: hoisting (x W + b of all time steps in one matrix product), masks, resets,
+dropout of the state, zoneout, direction, and how rows are shared out among the CPU's threads. A
+cell knows none of it. The gradient through time is in `backpropagation.py`, the loops are in
+`loops.py` and `loops_tensorflow.py`.
 """
 
-import keras
+import dataclasses
+
 from keras import ops
 
+from keras_seq.layers import loops
+from keras_seq.layers.backpropagation import explicit_run
 
-def recur(cell, x, kernel, bias, state, mask=None, reverse=False, differentiable=True):
+
+@dataclasses.dataclass
+class Turns:
+    """What goes with the time steps besides the inputs; each is `None` where there is nothing.
+
+    Attributes:
+        mask: (B, T) boolean; where False the state stays and the output repeats.
+        reset: (B, T) boolean; where True the state is zero before the step.
+        zoneout: list of (B, T, U) boolean, where a part of the state keeps its old value; or a
+            float, its share, of which the expectation is taken.
+        recurrent_dropout: (B, U), what h is multiplied with before its product.
+    """
+
+    mask: object = None
+    reset: object = None
+    zoneout: object = None
+    recurrent_dropout: object = None
+
+    def of_rows(self, rows, reverse):
+        """Arrays of some rows, time first: `(arrays by name, (rows, U) or None)`."""
+        arrays = {}
+        for name, mark in (("mask", self.mask), ("keep", self.reset)):
+            if mark is not None:
+                mark = ops.logical_not(mark) if name == "keep" else mark
+                arrays[name] = ops.expand_dims(time_first(rows(mark), reverse), -1)
+        if isinstance(self.zoneout, list):
+            for i, kept in enumerate(self.zoneout):
+                arrays[f"zoneout_{i}"] = time_first(rows(kept), reverse)
+        dropped = self.recurrent_dropout
+        return arrays, None if dropped is None else rows(dropped)
+
+    @property
+    def expected_zoneout(self):
+        return None if isinstance(self.zoneout, list) else self.zoneout
+
+
+def time_first(x, reverse):
+    """(B, T, ...) to (T, B, ...), so that a time step is contiguous; in the order of running."""
+    x = ops.transpose(x, (1, 0, *range(2, len(x.shape))))
+    return ops.flip(x, axis=0) if reverse else x
+
+
+def recur(cell, x, state, turns=None, reverse=False, differentiable=True, explicit=True):
     """Run a gated cell over time.
 
     Args:
-        cell: a `GatedCell`.
-        x: (B, T, num_gates * U), the projected inputs of all time steps.
-        kernel: (U, num_gates * U), the recurrent kernel.
-        bias: (num_gates * U,), added to the recurrent product, or `None`.
+        cell: a built `GatedCell`.
+        x: (B, T, D), the inputs of all time steps.
         state: list of (B, U) tensors, the state before the first step.
-        mask: (B, T) boolean or `None`. Where False the state stays and the output repeats.
+        turns: `Turns`, what goes with the time steps.
         reverse: run from the last time step to the first; outputs are in the order of running.
-        differentiable: whether gradients may be asked for. Without them the TensorFlow loop writes
-            its outputs in place, which is quicker and which LiteRT takes with any batch and time.
+        differentiable: whether gradients are likely to be asked for. Without them the TensorFlow
+            loop writes its outputs in place, which LiteRT takes with any batch and time.
+        explicit: take the gradient by explicit back-propagation through time where the cell and
+            the backend allow it, instead of differentiating the loop.
 
     Returns:
         `(outputs, state)`: (B, T, U) outputs h and the state after the last step.
     """
-
-    def turn(x_t, mask_t, state):
-        h = ops.matmul(state[0], kernel)
-        new = cell.pointwise(x_t, h if bias is None else h + bias, state)
-        if mask_t is not None:
-            new = [ops.where(mask_t, n, s) for n, s in zip(new, state, strict=True)]
-        return new
-
+    turns = turns or Turns()
+    weights = cell.recurrent_weights(x.dtype)
     if x.shape[1] == 1:  # one step of a stepped sequence needs no loop
-        state = turn(x[:, 0], mask, state)
+        arrays, dropped = turns.of_rows(lambda a: a, False)
+        now = {name: array[0] for name, array in arrays.items()}
+        step = Step(cell, turns.expected_zoneout, dropped)
+        state = step(cell.project(x[:, 0]), step.reset(state, now), now, *weights)
         return ops.expand_dims(state[0], 1), state
 
-    x = ops.transpose(x, (1, 0, 2))  # (T, B, num_gates * U), so that a step is contiguous
-    if mask is not None:
-        mask = ops.expand_dims(ops.transpose(mask), -1)  # (T, B, 1)
-    if reverse:
-        x = ops.flip(x, axis=0)
-        mask = None if mask is None else ops.flip(mask, axis=0)
-    if keras.backend.backend() == "tensorflow":
-        from keras_seq.layers.recurrence_tensorflow import arrays_loop, in_place_loop
+    explicit = explicit and differentiable and not cell.products_inside_gates
+    explicit = explicit and loops.HAS_EXPLICIT_GRADIENTS
+    parts = []
+    groups = loops.row_groups(x, cell)
+    for rows, _ in groups:
+        arrays, dropped = turns.of_rows(rows, reverse)
+        projected = cell.project(time_first(rows(x), reverse))  # (T, B, num_gates * U)
+        step = Step(cell, turns.expected_zoneout, dropped)
+        parts.append((step, {"x": projected, **arrays}, [rows(s) for s in state]))
+    run = explicit_run if explicit else plain_run
+    results = run(parts, weights, in_place=not differentiable)
+    outputs, states = zip(*results, strict=True)
+    outputs = [ops.transpose(y, (1, 0, 2)) for y in outputs]
+    return _joined(groups, outputs), [_joined(groups, part) for part in zip(*states, strict=True)]
 
-        outputs, state = (arrays_loop if differentiable else in_place_loop)(turn, x, mask, state)
-    else:
-        outputs, state = _scan(turn, x, mask, state)
-    return ops.transpose(outputs, (1, 0, 2)), state
+
+def _joined(groups, parts):
+    if len(parts) == 1:
+        return parts[0]
+    return ops.concatenate([new(p) for (_, new), p in zip(groups, parts, strict=True)], axis=0)
 
 
-def _scan(turn, x, mask, state):
-    def body(state, x_and_mask):
-        x_t, mask_t = x_and_mask if mask is not None else (x_and_mask, None)
-        state = turn(x_t, mask_t, state)
-        return state, state[0]
+class Step:
+    """One time step of a cell with everything around its equations.
 
-    state, outputs = ops.scan(body, state, x if mask is None else (x, mask))
-    return outputs, state
+    Args:
+        cell: a `GatedCell`.
+        zoneout: its expected share, a float, or `None`.
+        dropped: (B, U) factors of h before its product, or `None`.
+    """
+
+    def __init__(self, cell, zoneout, dropped):
+        self.cell = cell
+        self.zoneout = zoneout
+        self.dropped = dropped
+
+    def __call__(self, x, state, now, kernel, bias, weights):
+        """The state after the step; `now` has mask and zoneout of the step."""
+        new = self.cell.advance(x, self.seen(state[0]), state, kernel, bias, weights)
+        return self.settle(new, state, now)
+
+    def reset(self, state, now):
+        """The state that the step starts from: zero in rows that begin anew."""
+        keep = now.get("keep")
+        return state if keep is None else [s * ops.cast(keep, s.dtype) for s in state]
+
+    def seen(self, h):
+        """h as its product sees it."""
+        return h if self.dropped is None else h * self.dropped
+
+    def settle(self, new, old, now):
+        """What a new state comes to: zoneout keeps some units, the mask keeps whole rows."""
+        mask = now.get("mask")
+        settled = []
+        for i, (n, o) in enumerate(zip(new, old, strict=True)):
+            kept = now.get(f"zoneout_{i}")
+            if kept is not None:
+                n = ops.where(kept, o, n)
+            elif self.zoneout:
+                n = n + self.zoneout * (o - n)
+            settled.append(n if mask is None else ops.where(mask, n, o))
+        return settled
+
+
+def plain_run(parts, weights, in_place):
+    """Run the loop as it stands; what gradient it has is the backend's.
+
+    Args:
+        parts: for each group of rows `(Step, arrays of (T, B, ...) with "x" among them, state)`.
+        weights: `(kernel, bias, others)` of the recurrence.
+        in_place: write outputs into one buffer.
+
+    Returns:
+        For each group `(outputs (T, B, U), state)`.
+    """
+
+    def turn(states, now, overwrite):
+        new = []
+        for (step, _, _), state, n in zip(parts, states, now, strict=True):
+            new.append(step(n["x"], step.reset(state, n), n, *weights))
+        return new, [{"h": state[0]} for state in new]
+
+    states = [state for _, _, state in parts]
+    arrays = [arrays for _, arrays, _ in parts]
+    like = [{"h": state[0]} for state in states]
+    states, outputs, _ = loops.scan(turn, states, arrays, like, sliced=("x",), in_place=in_place)
+    return [(y["h"], state) for y, state in zip(outputs, states, strict=True)]

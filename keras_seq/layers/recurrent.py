@@ -1,83 +1,118 @@
-"""`LSTM` and `GRU`: gated cells run over time by the recurrence engine."""
+"""`RNN`, `SimpleRNN`, `LSTM` and `GRU`: cells run over time by the recurrence engine."""
 
 import keras
-from keras import initializers, ops
+from keras import ops
 
-from keras_seq.layers.arguments import check_positive, check_rank, check_rate
-from keras_seq.layers.cells import GRUCell, LSTMCell
-from keras_seq.layers.recurrence import recur
-from keras_seq.layers.sequence_layer import SequenceLayer, implicit_mask
+from keras_seq.layers.arguments import check_rank
+from keras_seq.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
+from keras_seq.layers.gated_cell import GatedCell
+from keras_seq.layers.recurrence import Turns, recur
+from keras_seq.layers.sequence_layer import SequenceLayer, check_marks, implicit_mask
 
 
-class GatedRecurrentLayer(SequenceLayer):
-    """What `LSTM` and `GRU` share: weights in Keras' layout, dropout, states, the contract."""
+@keras.saving.register_keras_serializable(package="keras_seq")
+class RNN(SequenceLayer):
+    r"""Run a recurrent cell over time: `y_t, state_t = cell(x_t, state_{t-1})`.
 
-    cell_class = None
-    # What `keras.layers.Bidirectional` asks of the layer that it wraps.
-    stateful = False
-    states = ()
+    Weights are laid out as in Keras (kernel, recurrent kernel, bias), so `set_weights` works both
+    ways. Masks may have holes anywhere; a masked step leaves the state as it is and repeats the
+    output. The gradient through time is taken explicitly (`layers/backpropagation.py`), which for
+    each row and step stores the products and the state before it: 6 U numbers for an LSTM, 7 U for
+    a GRU.
+
+    Args:
+        cell: a `GatedCell`, such as `LSTMCell(units)`.
+        return_sequences: give all outputs (B, T, U), not only the last one (B, U).
+        return_state: give `y, *state`, as in Keras.
+        go_backwards: run from the last time step to the first (then it is not causal).
+        stateful: begin each call where the last one ended, until `reset_state`; the batch size must
+            be known when the layer is built, as in Keras.
+        **kwargs: arguments of `keras.layers.Layer` (`name`, `dtype`, `trainable`).
+
+    Call arguments, returns: see `call`.
+
+    Raises:
+        TypeError: if `cell` is no `GatedCell`, or a mask is not boolean.
+        ValueError: if an argument is out of range, or `x`, a mask or the state has a wrong shape.
+
+    Example:
+
+    ```python
+    import numpy as np
+    import keras_seq
+
+    x = np.ones((2, 5, 3), "float32")
+    layer = keras_seq.layers.RNN(keras_seq.layers.PeepholeLSTMCell(8), return_sequences=True)
+    y, state = layer(x[:, :3], return_state=True)   # call on a part ...
+    y, state = layer.step(x[:, 3:4], state)         # ... and step on
+    print(y.shape)  # (2, 1, 8)
+    ```
+    """
 
     def __init__(
         self,
-        units,
-        activation="tanh",
-        recurrent_activation="sigmoid",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        dropout=0.0,
+        cell,
         return_sequences=False,
         return_state=False,
         go_backwards=False,
-        seed=None,
+        stateful=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        check_positive(type(self).__name__, units=units)
-        check_rate(type(self).__name__, dropout=dropout)
-        self.units = units
-        self.cell = self.cell_class(units, activation, recurrent_activation)
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.recurrent_initializer = initializers.get(recurrent_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.dropout = dropout
+        if not isinstance(cell, GatedCell):
+            raise TypeError(
+                f"`cell` of {type(self).__name__} must be a keras_seq.layers.GatedCell, such as "
+                f"LSTMCell(units). Received: {cell!r}. Run Keras' own cells with keras.layers.RNN."
+            )
+        self.cell = cell
         self.return_sequences = return_sequences
         self.return_state = return_state
         self.go_backwards = go_backwards
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.stateful = stateful
+        self.states = ()
 
     @property
     def causal(self):
         return not self.go_backwards
 
     @property
+    def units(self):
+        return self.cell.units
+
+    @property
     def state_size(self):
         """Widths of the parts of the state."""
-        return [self.units] * len(self.cell.state_names)
+        return self.cell.state_size
 
     def build(self, input_shape):
         check_rank(type(self).__name__, "x", input_shape, 3, "(B, T, D)")
-        width = self.cell.num_gates * self.units
-        self.kernel = self.add_weight(
-            name="kernel", shape=(input_shape[-1], width), initializer=self.kernel_initializer
-        )
-        self.recurrent_kernel = self.add_weight(
-            name="recurrent_kernel",
-            shape=(self.units, width),
-            initializer=self.recurrent_initializer,
-        )
-        self.bias = None
-        if self.use_bias:
-            shape = (2, width) if self.cell.has_recurrent_bias else (width,)
-            self.bias = self.add_weight(
-                name="bias", shape=shape, initializer=self._bias_initializer()
+        if not self.cell.built:
+            self.cell.build(input_shape)
+        if not self.stateful:
+            return
+        if input_shape[0] is None:
+            raise ValueError(
+                f"`{self.name}` ({type(self).__name__}) is stateful, so its batch size must be "
+                "known: give the model's Input a `batch_size`. Received: x of shape "
+                f"{tuple(input_shape)}"
             )
+        self.states = [
+            self.add_weight(
+                name=f"state_{name}",
+                shape=(input_shape[0], self.units),
+                initializer="zeros",
+                trainable=False,
+                dtype=self.compute_dtype,
+            )
+            for name in self.cell.state_names
+        ]
 
-    def _bias_initializer(self):
-        return self.bias_initializer
+    def reset_state(self):
+        """Let a stateful layer begin anew, with zeros, in all rows."""
+        for state in self.states:
+            state.assign(ops.zeros_like(state))
+
+    reset_states = reset_state  # Keras has both names
 
     def initial_state(self, batch_size, max_length=None, initial_state=None):
         """Zeros, or `initial_state` where the layer starts from a given one.
@@ -106,51 +141,68 @@ class GatedRecurrentLayer(SequenceLayer):
             )
         return [ops.cast(part, self.compute_dtype) for part in initial_state]
 
-    def call(self, x, initial_state=None, mask=None, return_state=False, training=None):
+    def call(self, x, initial_state=None, mask=None, reset=None, return_state=False, training=None):
         """Run the layer on a sequence.
 
         Args:
             x: (B, T, D) floats.
-            initial_state: list of (B, U) tensors to start from; zeros if `None`.
+            initial_state: list of (B, U) tensors to start from. If `None`: zeros, or where the last
+                call ended if the layer is stateful.
             mask: (B, T) boolean; where False the state stays as it is and the output repeats.
+            reset: (B, T) boolean; where True the row's state is zero before the step, so that what
+                follows in the row is another sequence.
             return_state: return `(y, state)` with the state as a list, for a later call or step.
                 (The constructor's `return_state=True` returns `y, *state`, as in Keras.)
-            training: whether dropout is on.
+            training: whether dropout and zoneout are on.
 
         Returns:
             (B, T, U) with `return_sequences`, else the last output (B, U).
         """
         check_rank(type(self).__name__, "x", x.shape, 3, "(B, T, D)")
+        check_marks(self, "mask", mask, x)
+        check_marks(self, "reset", reset, x)
         mask = implicit_mask(x, mask)
+        stateful = self.stateful and initial_state is None
+        if stateful:
+            initial_state = [ops.convert_to_tensor(state) for state in self.states]
         state = self.initial_state(ops.shape(x)[0], initial_state=initial_state)
-        if training and self.dropout:
-            # One mask for all time steps (Gal & Ghahramani 2016, section 4).
-            ones = ops.ones_like(x[:, :1])
-            x = x * keras.random.dropout(ones, self.dropout, seed=self.seed_generator)
-        input_bias, recurrent_bias = self._biases()
-        x = ops.matmul(x, self.kernel)  # (B, T, num_gates * U)
-        if input_bias is not None:
-            x = x + input_bias
+        x, turns = self._turns(x, mask, reset, training)
         outputs, state = recur(
             self.cell,
             x,
-            ops.convert_to_tensor(self.recurrent_kernel),
-            recurrent_bias,
             state,
-            mask=mask,
+            turns,
             reverse=self.go_backwards,
             differentiable=bool(training),
         )
+        if stateful:
+            for variable, part in zip(self.states, state, strict=True):
+                variable.assign(part)
         y = outputs if self.return_sequences else state[0]
         if return_state:
             return y, state
         return (y, *state) if self.return_state else y
 
-    def _biases(self):
-        if self.bias is None:
-            return None, None
-        bias = ops.convert_to_tensor(self.bias)
-        return (bias[0], bias[1]) if self.cell.has_recurrent_bias else (bias, None)
+    def _turns(self, x, mask, reset, training):
+        """x after dropout, and what goes with its time steps."""
+        cell, seed = self.cell, self.cell.seed_generator
+        turns = Turns(mask, None if reset is None else ops.cast(reset, "bool"))
+        if cell.zoneout:
+            turns.zoneout = cell.zoneout
+        if not training:
+            return x, turns
+        batch, time = ops.shape(x)[:2]
+        if cell.dropout:  # one mask for all time steps (Gal & Ghahramani 2016, section 4)
+            x = x * keras.random.dropout(ops.ones_like(x[:, :1]), cell.dropout, seed=seed)
+        if cell.recurrent_dropout:
+            ones = ops.ones((batch, self.units), dtype=self.compute_dtype)
+            turns.recurrent_dropout = keras.random.dropout(ones, cell.recurrent_dropout, seed=seed)
+        if cell.zoneout:
+            shape = (batch, time, self.units)
+            turns.zoneout = [
+                keras.random.uniform(shape, seed=seed) < cell.zoneout for _ in cell.state_names
+            ]
+        return x, turns
 
     def step(self, x, state, mask=None, **kwargs):
         if not self.return_sequences:
@@ -171,23 +223,88 @@ class GatedRecurrentLayer(SequenceLayer):
     def get_config(self):
         return {
             **super().get_config(),
-            "units": self.units,
-            "activation": keras.activations.serialize(self.cell.activation),
-            "recurrent_activation": keras.activations.serialize(self.cell.recurrent_activation),
-            "use_bias": self.use_bias,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "recurrent_initializer": initializers.serialize(self.recurrent_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-            "dropout": self.dropout,
+            "cell": keras.saving.serialize_keras_object(self.cell),
             "return_sequences": self.return_sequences,
             "return_state": self.return_state,
             "go_backwards": self.go_backwards,
-            "seed": self.seed,
+            "stateful": self.stateful,
         }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        cell = keras.saving.deserialize_keras_object(config["cell"], custom_objects)
+        return cls(**{**config, "cell": cell})
+
+
+class _LayerOfOneCell(RNN):
+    """A layer that makes its own cell: the cell's arguments are the layer's."""
+
+    cell_class = None
+
+    def __init__(
+        self,
+        units,
+        *args,
+        return_sequences=False,
+        return_state=False,
+        go_backwards=False,
+        stateful=False,
+        name=None,
+        trainable=True,
+        dtype=None,
+        **kwargs,
+    ):
+        super().__init__(
+            self.cell_class(units, *args, dtype=dtype, **kwargs),
+            return_sequences=return_sequences,
+            return_state=return_state,
+            go_backwards=go_backwards,
+            stateful=stateful,
+            name=name,
+            trainable=trainable,
+            dtype=dtype,
+        )
+
+    def get_config(self):
+        config = super().get_config()
+        del config["cell"]
+        cell = self.cell.get_config()
+        return {**cell, **config}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
-class LSTM(GatedRecurrentLayer):
+class SimpleRNN(_LayerOfOneCell):
+    r"""Elman's recurrent layer (Elman 1990), `h' = tanh(x W + h U + b)`.
+
+    Args:
+        units: U, width of the output and of the state.
+        activation: "tanh", "sigmoid", "relu" or any other.
+        *args, **kwargs: of the cell, see `SimpleRNNCell` and `GatedCell` (initializers, dropout,
+            recurrent_dropout, zoneout, ...), and of `RNN` (return_sequences, return_state,
+            go_backwards, stateful).
+
+    Call arguments, returns: see `RNN.call`.
+
+    Example:
+
+    ```python
+    import numpy as np
+    import keras_seq
+
+    layer = keras_seq.layers.SimpleRNN(8, activation="relu")
+    print(layer(np.ones((2, 5, 3), "float32")).shape)  # (2, 8)
+    ```
+    """
+
+    cell_class = SimpleRNNCell
+
+
+@keras.saving.register_keras_serializable(package="keras_seq")
+class LSTM(_LayerOfOneCell):
     r"""Long short-term memory layer (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
 
         i, f, o = sigmoid(x W + h U + b)    # input, forget and output gates
@@ -200,21 +317,11 @@ class LSTM(GatedRecurrentLayer):
 
     Args:
         units: U, width of the output and of the state.
-        activation: of the candidate and of the output.
-        recurrent_activation: of the gates.
-        use_bias: whether there is a bias.
-        kernel_initializer, recurrent_initializer, bias_initializer: as in Keras.
-        unit_forget_bias: add one to the forget gate's bias at the start (Jozefowicz et al. 2015).
-        dropout: share of the input features to drop, the same ones at every time step.
-        return_sequences: give all outputs (B, T, U), not only the last one (B, U).
-        return_state: give `y, h, c`, as in Keras.
-        go_backwards: run from the last time step to the first (then it is not causal).
-        seed: of the dropout.
+        *args, **kwargs: of the cell, see `LSTMCell` and `GatedCell` (activations, initializers,
+            unit_forget_bias, dropout, recurrent_dropout, zoneout, ...), and of `RNN`
+            (return_sequences, return_state, go_backwards, stateful).
 
-    Call arguments, returns: see `call`.
-
-    Raises:
-        ValueError: if `units` or `dropout` is out of range, or `x` or the state has a wrong shape.
+    Call arguments, returns: see `RNN.call`.
 
     Example:
 
@@ -232,55 +339,26 @@ class LSTM(GatedRecurrentLayer):
 
     cell_class = LSTMCell
 
-    def __init__(self, units, *args, unit_forget_bias=True, **kwargs):
-        super().__init__(units, *args, **kwargs)
-        self.unit_forget_bias = unit_forget_bias
-
-    def _bias_initializer(self):
-        if not self.unit_forget_bias:
-            return self.bias_initializer
-
-        def initializer(shape, dtype=None):
-            units = self.units
-            i = self.bias_initializer((units,), dtype=dtype)
-            f = ops.ones((units,), dtype=dtype)
-            g_and_o = self.bias_initializer((2 * units,), dtype=dtype)
-            return ops.concatenate([i, f, g_and_o])
-
-        return initializer
-
-    def get_config(self):
-        return {**super().get_config(), "unit_forget_bias": self.unit_forget_bias}
-
 
 @keras.saving.register_keras_serializable(package="keras_seq")
-class GRU(GatedRecurrentLayer):
-    r"""Gated recurrent unit layer (Cho et al. 2014), reset after the product.
+class GRU(_LayerOfOneCell):
+    r"""Gated recurrent unit layer (Cho et al. 2014), reset after the product or before it.
 
         z, r = sigmoid(x W + b + h U + c)             # update and reset gates
         g    = tanh   (x W_g + b_g + r * (h U_g + c_g))
         h'   = z * h + (1 - z) * g
 
-    Weights are laid out as in `keras.layers.GRU` with its default `reset_after=True` (kernel,
-    recurrent kernel, bias of shape (2, 3U); gates in the order z, r, g), so `set_weights` works
-    both ways. The state is `[h]`.
+    Weights are laid out as in `keras.layers.GRU` (kernel, recurrent kernel, bias of shape (2, 3U),
+    or (3U,) with `reset_after=False`; gates in the order z, r, g), so `set_weights` works both
+    ways. The state is `[h]`.
 
     Args:
         units: U, width of the output and of the state.
-        activation: of the candidate.
-        recurrent_activation: of the gates.
-        use_bias: whether there are biases.
-        kernel_initializer, recurrent_initializer, bias_initializer: as in Keras.
-        dropout: share of the input features to drop, the same ones at every time step.
-        return_sequences: give all outputs (B, T, U), not only the last one (B, U).
-        return_state: give `y, h`, as in Keras.
-        go_backwards: run from the last time step to the first (then it is not causal).
-        seed: of the dropout.
+        *args, **kwargs: of the cell, see `GRUCell` and `GatedCell` (activations, initializers,
+            reset_after, dropout, recurrent_dropout, zoneout, ...), and of `RNN`
+            (return_sequences, return_state, go_backwards, stateful).
 
-    Call arguments, returns: see `call`.
-
-    Raises:
-        ValueError: if `units` or `dropout` is out of range, or `x` or the state has a wrong shape.
+    Call arguments, returns: see `RNN.call`.
 
     Example:
 

@@ -138,3 +138,22 @@ def implicit_mask(x, mask):
     """
     mask = get_mask(x) if mask is None else mask
     return None if mask is None else ops.cast(mask, "bool")
+
+
+def check_marks(layer, name, marks, x):
+    """Raise unless `marks`, a call argument of `layer`, is `None` or boolean (B, T), like `x`."""
+    if marks is None:
+        return
+    who = f"`{name}` of {type(layer).__name__} `{layer.name}`"
+    dtype = getattr(marks, "dtype", None)
+    if dtype is None or keras.backend.standardize_dtype(dtype) != "bool":
+        raise TypeError(
+            f"{who} must be boolean, True where it holds. Received dtype: {dtype}. Compare or cast "
+            "first."
+        )
+    pairs = zip(marks.shape, x.shape, strict=False)
+    if len(marks.shape) != 2 or any(a != b for a, b in pairs if None not in (a, b)):
+        raise ValueError(
+            f"{who} must have shape (B, T) = {tuple(x.shape[:2])}, one mark a time step. "
+            f"Received shape: {tuple(marks.shape)}"
+        )

@@ -25,15 +25,43 @@ def lstm_step(x, h, c, kernel, recurrent_kernel, bias):
     return o * np.tanh(c), c
 
 
+def peephole_lstm_step(x, h, c, kernel, recurrent_kernel, bias, peephole):
+    """Gers, Schraudolph & Schmidhuber 2002: `(h, c)`."""
+    w_i, w_f, w_g, w_o = np.split(kernel, 4, axis=-1)
+    u_i, u_f, u_g, u_o = np.split(recurrent_kernel, 4, axis=-1)
+    b_i, b_f, b_g, b_o = np.split(bias, 4)
+    p_i, p_f, p_o = peephole
+    i = sigmoid(x @ w_i + h @ u_i + p_i * c + b_i)
+    f = sigmoid(x @ w_f + h @ u_f + p_f * c + b_f)
+    c = f * c + i * np.tanh(x @ w_g + h @ u_g + b_g)
+    return sigmoid(x @ w_o + h @ u_o + p_o * c + b_o) * np.tanh(c), c
+
+
+def layer_norm_lstm_step(
+    x, h, c, kernel, recurrent_kernel, bias, g_x, b_x, g_h, b_h, g_c, b_c, epsilon
+):
+    """Ba, Kiros & Hinton 2016, supplementary material: `(h, c)`."""
+
+    def norm(v, gamma, beta):
+        variance = v.var(axis=-1, keepdims=True)
+        return gamma * (v - v.mean(axis=-1, keepdims=True)) / np.sqrt(variance + epsilon) + beta
+
+    z = norm(x @ kernel + bias, g_x, b_x) + norm(h @ recurrent_kernel, g_h, b_h)
+    i, f, g, o = np.split(z, 4, axis=-1)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(norm(c, g_c, b_c)), c
+
+
 def gru_step(x, h, kernel, recurrent_kernel, bias):
-    """Cho et al. 2014, the reset gate after the product: `h`."""
+    """Cho et al. 2014, the reset gate before the product, or after it if there are two biases."""
     w_z, w_r, w_g = np.split(kernel, 3, axis=-1)
     u_z, u_r, u_g = np.split(recurrent_kernel, 3, axis=-1)
-    b_z, b_r, b_g = np.split(bias[0], 3)
-    c_z, c_r, c_g = np.split(bias[1], 3)
+    b_z, b_r, b_g = np.split(bias[0] if bias.ndim == 2 else bias, 3)
+    c_z, c_r, c_g = np.split(bias[1] if bias.ndim == 2 else 0 * bias, 3)
     z = sigmoid(x @ w_z + b_z + h @ u_z + c_z)
     r = sigmoid(x @ w_r + b_r + h @ u_r + c_r)
-    g = np.tanh(x @ w_g + b_g + r * (h @ u_g + c_g))
+    inside = r * (h @ u_g + c_g) if bias.ndim == 2 else (r * h) @ u_g
+    g = np.tanh(x @ w_g + b_g + inside)
     return z * h + (1 - z) * g
 
 

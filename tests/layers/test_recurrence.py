@@ -6,27 +6,52 @@ from hypothesis import strategies as st
 from keras import ops
 from layer_equations import gru_step, normal
 
-from keras_seq.layers.cells import GRUCell, LSTMCell
-from keras_seq.layers.recurrence import recur
+from keras_seq.layers import (
+    GRUCell,
+    LayerNormLSTMCell,
+    LSTMCell,
+    PeepholeLSTMCell,
+    SimpleRNNCell,
+)
+from keras_seq.layers.recurrence import Turns, recur
+
+UNITS, FEATURES = 3, 4
 
 tensorflow_loops = pytest.mark.needs_tensorflow(
     reason="the loop to train and the loop to run are TensorFlow's; elsewhere there is one"
 )
 
 
+def random_cell(cell, seed=0):
+    cell.build((None, None, FEATURES))
+    for i, variable in enumerate(cell.trainable_variables):
+        variable.assign(normal(*variable.shape, seed=seed + i))
+    return cell
+
+
 def arguments(cell, batch=2, time=5, seed=0):
-    """Random arguments of `recur` as tensors: x, kernel, bias, state."""
-    width = cell.num_gates * cell.units
-    x, kernel, bias = (
-        normal(*shape, seed=seed + i)
-        for i, shape in enumerate([(batch, time, width), (cell.units, width), (width,)])
+    """Random inputs (B, T, D) and a random state."""
+    x = normal(batch, time, FEATURES, seed=seed + 50)
+    state = [normal(batch, UNITS, seed=seed + 60 + i) for i, _ in enumerate(cell.state_names)]
+    return ops.convert_to_tensor(x), [ops.convert_to_tensor(s) for s in state]
+
+
+def marks(*shape, share=0.6, seed=0):
+    return ops.convert_to_tensor(np.random.default_rng(seed).random(shape) < share)
+
+
+def everything(cell, batch, time):
+    """Turns with a mask with holes, resets, zoneout and dropout of the state."""
+    dropped = 2 * np.random.default_rng(3).integers(0, 2, size=(batch, UNITS)).astype("float32")
+    return Turns(
+        mask=marks(batch, time),
+        reset=marks(batch, time, share=0.3, seed=1),
+        zoneout=[
+            marks(batch, time, UNITS, share=0.3, seed=5 + i)
+            for i in cell.state_names and range(len(cell.state_names))
+        ],
+        recurrent_dropout=ops.convert_to_tensor(dropped),
     )
-    state = [normal(batch, cell.units, seed=seed + 9 + i) for i, _ in enumerate(cell.state_names)]
-    return keras.tree.map_structure(ops.convert_to_tensor, (x, kernel, bias, state))
-
-
-def random_mask(batch, time, seed=0):
-    return ops.convert_to_tensor(np.random.default_rng(seed).random((batch, time)) < 0.6)
 
 
 def to_numpy(nest):
@@ -42,19 +67,18 @@ def assert_equal(got, expected, atol=1e-6):
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("differentiable", [False, True])
 def test_the_loop_is_the_equations_one_step_after_another(masked, reverse, differentiable):
-    cell = GRUCell(3)
-    x, kernel, bias, state = arguments(cell)
-    mask = random_mask(2, 5) if masked else None
+    cell = random_cell(GRUCell(UNITS))
+    x, state = arguments(cell)
+    mask = marks(2, 5) if masked else None
     got, (last,) = recur(
-        cell, x, kernel, bias, state, mask=mask, reverse=reverse, differentiable=differentiable
+        cell, x, state, Turns(mask), reverse=reverse, differentiable=differentiable
     )
-    x, kernel, bias, h = map(ops.convert_to_numpy, (x, kernel, bias, state[0]))
+    x, h = map(ops.convert_to_numpy, (x, state[0]))
+    weights = [ops.convert_to_numpy(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias)]
     keep = np.ones((2, 5), bool) if mask is None else ops.convert_to_numpy(mask)
     outputs = []
     for t in reversed(range(5)) if reverse else range(5):
-        biases = np.stack([np.zeros_like(bias), bias])
-        new = gru_step(x[:, t], h, np.eye(9), kernel, biases)
-        h = np.where(keep[:, t : t + 1], new, h)
+        h = np.where(keep[:, t : t + 1], gru_step(x[:, t], h, *weights), h)
         outputs.append(h)
     np.testing.assert_allclose(ops.convert_to_numpy(got), np.stack(outputs, 1), atol=1e-5)
     np.testing.assert_allclose(ops.convert_to_numpy(last), h, atol=1e-5)
@@ -69,95 +93,230 @@ def test_the_loop_is_the_equations_one_step_after_another(masked, reverse, diffe
 )
 def test_two_runs_in_a_row_are_one_run(batch, time, split, seed):
     split = min(split, time)
-    cell = LSTMCell(2)
-    x, kernel, bias, state = arguments(cell, batch, time, seed)
-    mask = random_mask(batch, time, seed)
-    whole, end = recur(cell, x, kernel, bias, state, mask=mask)
-    first, state = recur(cell, x[:, :split], kernel, bias, state, mask=mask[:, :split])
+    cell = random_cell(LSTMCell(UNITS))
+    x, state = arguments(cell, batch, time, seed)
+    mask, reset = marks(batch, time, seed=seed), marks(batch, time, share=0.3, seed=seed + 1)
+
+    def run(start, stop, state):
+        turns = Turns(mask[:, start:stop], reset[:, start:stop])
+        return recur(cell, x[:, start:stop], state, turns)
+
+    whole, end = run(0, time, state)
+    first, state = run(0, split, state)
     parts = [ops.convert_to_numpy(first)]
     for t in range(split, time):
-        y, state = recur(cell, x[:, t : t + 1], kernel, bias, state, mask=mask[:, t : t + 1])
+        y, state = run(t, t + 1, state)
         parts.append(ops.convert_to_numpy(y))
-    assert_equal([np.concatenate(parts, 1), *state], [whole, *end])
+    assert_equal([np.concatenate(parts, 1), *state], [whole, *end], atol=1e-5)
 
 
-@pytest.mark.parametrize("cell", [LSTMCell(3), GRUCell(3)])
+@pytest.mark.parametrize("cell", [LSTMCell, GRUCell])
 def test_running_backwards_is_running_the_flipped_sequence(cell):
-    x, kernel, bias, state = arguments(cell)
-    mask = random_mask(2, 5)
-    backwards = recur(cell, x, kernel, bias, state, mask=mask, reverse=True)
-    flipped = recur(cell, ops.flip(x, 1), kernel, bias, state, mask=ops.flip(mask, 1))
+    cell = random_cell(cell(UNITS))
+    x, state = arguments(cell)
+    mask = marks(2, 5)
+    backwards = recur(cell, x, state, Turns(mask), reverse=True)
+    flipped = recur(cell, ops.flip(x, 1), state, Turns(ops.flip(mask, 1)))
     assert_equal(backwards, flipped)
 
 
 def test_where_the_mask_is_false_the_state_stays_and_the_output_repeats():
-    cell = LSTMCell(3)
-    x, kernel, bias, state = arguments(cell)
+    cell = random_cell(LSTMCell(UNITS))
+    x, state = arguments(cell)
     mask = np.array([[False, True, False, True, False]] * 2)
-    y, _ = recur(cell, x, kernel, bias, state, mask=ops.convert_to_tensor(mask))
+    y, _ = recur(cell, x, state, Turns(ops.convert_to_tensor(mask)))
     y = ops.convert_to_numpy(y)
     np.testing.assert_array_equal(y[:, 0], ops.convert_to_numpy(state[0]))
     np.testing.assert_array_equal(y[:, 2], y[:, 1])
     np.testing.assert_array_equal(y[:, 4], y[:, 3])
     nothing = ops.zeros((2, 5), dtype="bool")
-    assert_equal(recur(cell, x, kernel, bias, state, mask=nothing)[1], state)
+    assert_equal(recur(cell, x, state, Turns(nothing))[1], state)
+
+
+@pytest.mark.parametrize("cell", [LSTMCell, GRUCell])
+def test_after_a_reset_a_row_is_a_sequence_of_its_own(cell):
+    cell = random_cell(cell(UNITS))
+    x, state = arguments(cell)
+    reset = np.zeros((2, 5), bool)
+    reset[0, 2] = True
+    y, end = recur(cell, x, state, Turns(reset=ops.convert_to_tensor(reset)))
+    zeros = [ops.zeros((1, UNITS)) for _ in state]
+    document, document_end = recur(cell, x[:1, 2:], zeros)
+    assert_equal([y[:1, 2:], *(s[:1] for s in end)], [document, *document_end])
+    other, other_end = recur(cell, x, state)
+    assert_equal(
+        [y[1], y[0, :2], *(s[1] for s in end)], [other[1], other[0, :2], *(s[1] for s in other_end)]
+    )
+
+
+def test_zoneout_keeps_units_in_training_and_takes_the_mean_of_both_without():
+    cell = random_cell(LSTMCell(UNITS))
+    x, state = arguments(cell, time=1)
+    _, new = recur(cell, x, state)
+    kept = [marks(2, 1, UNITS, share=0.5, seed=i) for i in range(2)]
+    _, got = recur(cell, x, state, Turns(zoneout=kept))
+    assert_equal(got, [ops.where(k[:, 0], s, n) for k, s, n in zip(kept, state, new, strict=True)])
+    _, got = recur(cell, x, state, Turns(zoneout=0.25))
+    assert_equal(got, [0.25 * s + 0.75 * n for s, n in zip(state, new, strict=True)])
+
+
+def test_dropout_of_the_state_meets_the_recurrent_product_alone():
+    cell = random_cell(GRUCell(UNITS))
+    x, state = arguments(cell, time=1)
+    nothing = ops.zeros((2, UNITS))
+    _, (got,) = recur(cell, x, state, Turns(recurrent_dropout=nothing))
+    weights = [ops.convert_to_numpy(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias)]
+    weights[1] = 0 * weights[1]  # as if the product saw zeros, the old state still passes through z
+    expected = gru_step(*map(ops.convert_to_numpy, (x[:, 0], state[0])), *weights)
+    np.testing.assert_allclose(ops.convert_to_numpy(got), expected, atol=1e-5)
+
+
+CELLS = {
+    "SimpleRNN": lambda: SimpleRNNCell(UNITS),
+    "LSTM": lambda: LSTMCell(UNITS),
+    "LSTM, no bias": lambda: LSTMCell(UNITS, use_bias=False),
+    "Peephole": lambda: PeepholeLSTMCell(UNITS),
+    "LayerNorm": lambda: LayerNormLSTMCell(UNITS),
+    "GRU": lambda: GRUCell(UNITS),
+}
+
+
+def losses_and_gradients(cell, x, state, turns, reverse, explicit, jit_compile):
+    """Of a loss that sees every output and the last state: its value, and all gradients."""
+    weights = cell.trainable_variables
+
+    def loss(x, state):
+        y, end = recur(cell, x, state, turns, reverse=reverse, explicit=explicit)
+        return ops.sum(ops.sin(y)) + sum(ops.sum(part**2) for part in end)
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def stateless(x, state, values):
+            with keras.StatelessScope(list(zip(weights, values, strict=True))):
+                return loss(x, state)
+
+        function = jax.value_and_grad(stateless, (0, 1, 2))
+        return to_numpy(jax.jit(function)(x, state, [w.value for w in weights]))
+    import tensorflow as tf
+
+    @tf.function(jit_compile=jit_compile, autograph=False)
+    def run(x, *state):
+        with tf.GradientTape() as tape:
+            tape.watch([x, *state])
+            value = loss(x, list(state))
+        return value, tape.gradient(value, [x, *state, *(w.value for w in weights)])
+
+    return to_numpy(run(x, *state))
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("with_turns", [False, True])
+def test_the_explicit_gradient_is_that_of_the_loop(name, jit_compile, with_turns):
+    cell = random_cell(CELLS[name]())
+    x, state = arguments(cell, batch=9, time=6)  # rows enough to be taken in groups
+    turns = everything(cell, 9, 6) if with_turns else None
+    for reverse in (False, True):
+        got, expected = (
+            losses_and_gradients(cell, x, state, turns, reverse, explicit, jit_compile)
+            for explicit in (True, False)
+        )
+        for a, b in zip(got, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
 
 
 @tensorflow_loops
-@pytest.mark.parametrize("cell", [LSTMCell(3), GRUCell(3)])
+@pytest.mark.parametrize("cell", [LSTMCell, GRUCell])
 @pytest.mark.parametrize("masked", [False, True])
 def test_both_loops_give_the_same_numbers_and_gradients(cell, masked):
     import tensorflow as tf
 
-    x, kernel, bias, state = arguments(cell)
-    mask = random_mask(2, 5) if masked else None
+    cell = random_cell(cell(UNITS))
+    x, state = arguments(cell)
+    turns = everything(cell, 2, 5) if masked else None
     results = []
     for differentiable in (True, False):
         with tf.GradientTape() as tape:
-            tape.watch([x, kernel, bias, *state])
-            y, end = recur(cell, x, kernel, bias, state, mask=mask, differentiable=differentiable)
+            tape.watch([x, *state])
+            y, end = recur(cell, x, state, turns, differentiable=differentiable)
             loss = tf.reduce_sum(tf.sin(y)) + tf.reduce_sum(end[-1] ** 2)
-        results.append((y, end, tape.gradient(loss, [x, kernel, bias, *state])))
+        sources = [x, *state, *(w.value for w in cell.trainable_variables)]
+        gradients = tape.gradient(loss, sources)
+        results.append((y, end, [tf.convert_to_tensor(g) for g in gradients]))
     assert_equal(results[0], results[1], atol=1e-5)
 
 
 @tensorflow_loops
 @pytest.mark.parametrize("differentiable", [False, True])
 @pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("batch", [1, 2, 9])
 def test_a_traced_loop_of_unknown_batch_and_time_gives_the_eager_numbers(
-    differentiable, jit_compile
+    differentiable, jit_compile, batch
 ):
     import tensorflow as tf
 
-    cell = LSTMCell(3)
-    x, kernel, bias, _ = arguments(cell)
-    mask = random_mask(2, 5)
-    spec = [tf.TensorSpec((None, None, 12)), tf.TensorSpec((None, None), tf.bool)]
+    cell = random_cell(LSTMCell(UNITS))
+    x, _ = arguments(cell, batch=batch)
+    mask = marks(batch, 5)
+    spec = [tf.TensorSpec((None, None, FEATURES)), tf.TensorSpec((None, None), tf.bool)]
 
     @tf.function(input_signature=spec, jit_compile=jit_compile)
     def run(x, mask):
-        zeros = [tf.zeros((tf.shape(x)[0], 3))] * 2
-        return recur(cell, x, kernel, bias, zeros, mask=mask, differentiable=differentiable)
+        zeros = [tf.zeros((tf.shape(x)[0], UNITS))] * 2
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y, end = recur(cell, x, zeros, Turns(mask), differentiable=differentiable)
+            loss = tf.reduce_sum(y**2)
+        return y, end, tape.gradient(loss, x)
 
-    zeros = [ops.zeros((2, 3))] * 2
-    assert_equal(run(x, mask), recur(cell, x, kernel, bias, zeros, mask=mask))
+    zeros = [ops.zeros((batch, UNITS))] * 2
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y, end = recur(cell, x, zeros, Turns(mask))
+        loss = tf.reduce_sum(y**2)
+    assert_equal(run(x, mask), (y, end, tape.gradient(loss, x)), atol=1e-5)
 
 
 @tensorflow_loops
 def test_the_loop_to_run_holds_no_list_operations():
     import tensorflow as tf
 
-    cell = GRUCell(3)
-    _, kernel, bias, state = arguments(cell)
+    cell = random_cell(GRUCell(UNITS))
+    _, state = arguments(cell)
 
     def operations(differentiable):
         @tf.function
         def run(x):
-            return recur(cell, x, kernel, bias, state, differentiable=differentiable)
+            return recur(cell, x, state, differentiable=differentiable)
 
-        graph = run.get_concrete_function(tf.TensorSpec((2, None, 9))).graph.as_graph_def()
+        graph = run.get_concrete_function(tf.TensorSpec((2, None, FEATURES))).graph.as_graph_def()
         bodies = [graph.node, *(function.node_def for function in graph.library.function)]
         return {node.op for body in bodies for node in body}
 
     assert any("TensorList" in name for name in operations(True))
     assert not any("TensorList" in name for name in operations(False))
+
+
+@tensorflow_loops
+def test_backwards_no_weight_gradient_is_added_at_each_step():
+    import tensorflow as tf
+
+    cell = random_cell(LSTMCell(UNITS))
+    _, state = arguments(cell)
+
+    @tf.function
+    def run(x):
+        with tf.GradientTape() as tape:
+            y, _ = recur(cell, x, state)
+            loss = tf.reduce_sum(y)
+        return tape.gradient(loss, cell.recurrent_kernel.value)
+
+    graph = run.get_concrete_function(tf.TensorSpec((2, 5, FEATURES))).graph.as_graph_def()
+    in_loops = [
+        node.name
+        for function in graph.library.function
+        for node in function.node_def
+        if node.op == "MatMul" and "while" in function.signature.name
+    ]
+    assert len(in_loops) == 2  # h U forwards, da U^T backwards

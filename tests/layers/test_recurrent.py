@@ -32,8 +32,27 @@ def outputs(y):
             recurrent_activation="hard_sigmoid",
         ),
         lambda: ks.layers.GRU(4, return_sequences=True, return_state=True, go_backwards=True),
+        lambda: ks.layers.GRU(4, return_sequences=True, reset_after=False),
+        lambda: ks.layers.SimpleRNN(4, activation="sigmoid", return_sequences=True),
+        lambda: ks.layers.LSTM(4, return_sequences=True, zoneout=0.2, recurrent_dropout=0.3),
+        lambda: ks.layers.RNN(
+            ks.layers.PeepholeLSTMCell(4, peephole_initializer="normal"), return_sequences=True
+        ),
+        lambda: ks.layers.RNN(ks.layers.LayerNormLSTMCell(4), return_sequences=True),
     ],
-    ids=["LSTM", "LSTM-state", "LSTM-last", "GRU", "GRU-no-bias", "GRU-backwards"],
+    ids=[
+        "LSTM",
+        "LSTM-state",
+        "LSTM-last",
+        "GRU",
+        "GRU-no-bias",
+        "GRU-backwards",
+        "GRU-reset-before",
+        "SimpleRNN",
+        "LSTM-zoneout",
+        "Peephole",
+        "LayerNorm",
+    ],
 )
 def test_recurrent_layers_keep_the_laws(layer):
     check_sequence_layer(layer(), (2, 5, 3))
@@ -107,10 +126,12 @@ def test_weights_of_keras_can_be_set_both_ways(name):
 def test_initial_weights_are_made_like_those_of_keras():
     ours, theirs = ks.layers.LSTM(5), keras.layers.LSTM(5)
     ours.build((None, None, 3)), theirs.build((None, None, 3))
-    np.testing.assert_array_equal(*(ops.convert_to_numpy(b) for b in (ours.bias, theirs.cell.bias)))
+    np.testing.assert_array_equal(
+        *(ops.convert_to_numpy(layer.cell.bias) for layer in (ours, theirs))
+    )
     plain = ks.layers.LSTM(5, unit_forget_bias=False)
     plain.build((None, None, 3))
-    np.testing.assert_array_equal(ops.convert_to_numpy(plain.bias), np.zeros(20))
+    np.testing.assert_array_equal(ops.convert_to_numpy(plain.cell.bias), np.zeros(20))
 
 
 @pytest.mark.needs_tensorflow(reason="gradients are taken with a GradientTape")
@@ -179,7 +200,7 @@ def test_dropout_drops_features_in_training_only_and_keeps_the_expectation(name)
     layer(x)
     weights = randomise(layer)
     seen = []
-    layer.cell.pointwise = lambda x, h, state: (seen.append(x), state)[1]
+    layer.cell.update = lambda x, h, state: (seen.append(x), state)[1]
     first = x[:, :1]  # one step needs no loop, so what the cell sees is a plain tensor
     layer(first, training=False)
     layer(first, training=True)
@@ -196,7 +217,7 @@ def test_dropout_drops_the_same_features_at_every_time_step():
     layer = ks.layers.GRU(4, dropout=0.5, seed=1, return_sequences=True)
     layer(normal(2, 5, 6))
     layer.set_weights([np.zeros_like(w) for w in layer.get_weights()])
-    layer.kernel.assign(normal(6, 12))
+    layer.cell.kernel.assign(normal(6, 12))
     # Without memory of its own (h U = 0) the hidden state follows the input alone, so a constant
     # input gives one candidate g for all steps: h_t = z h_{t-1} + (1 - z) g, and h_2 / h_1 = 1 + z.
     x = np.ones((3, 4, 6), "float32")

@@ -19,13 +19,13 @@ class CacheOffByOne(ks.layers.MultiHeadSelfAttention):
 
 class SwappedGatesInStep(ks.layers.GRU):
     def step(self, x, state, mask=None, **kwargs):
-        kernel = ops.convert_to_numpy(self.recurrent_kernel)
+        kernel = ops.convert_to_numpy(self.cell.recurrent_kernel)
         z, r, g = np.split(kernel, 3, axis=-1)
-        self.recurrent_kernel.assign(np.concatenate([r, z, g], axis=-1))
+        self.cell.recurrent_kernel.assign(np.concatenate([r, z, g], axis=-1))
         try:
             return super().step(x, state, mask=mask, **kwargs)
         finally:
-            self.recurrent_kernel.assign(kernel)
+            self.cell.recurrent_kernel.assign(kernel)
 
 
 class StepForgetsMask(ks.layers.LSTM):
