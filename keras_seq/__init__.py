@@ -14,10 +14,11 @@ __all__ = [
     "models",
     "plots",
     "testing",
+    "training",
 ]
 
 # Imported when first asked for: they need packages that not every user has, or that take time.
-_ON_DEMAND = ("data", "plots", "testing")
+_ON_DEMAND = ("data", "plots", "testing", "training")
 
 
 def __getattr__(name):

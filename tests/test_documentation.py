@@ -14,8 +14,8 @@ import pytest
 import keras_seq
 
 ROOT = pathlib.Path(keras_seq.__file__).parent.parent
-PACKAGES = ("layers", "models", "generation", "export", "data", "plots", "testing")
-NEED_TENSORFLOW = ("data", "export")
+PACKAGES = ("layers", "models", "generation", "export", "data", "plots", "testing", "training")
+NEED_TENSORFLOW = ("data", "export", "training.chunks")
 FENCE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 

@@ -176,13 +176,18 @@ class GatedCell(keras.layers.Layer):
         """Zeros, a list of (B, U) tensors."""
         return [ops.zeros((batch_size, n), dtype=self.compute_dtype) for n in self.state_size]
 
-    def project(self, x):
-        """`x W + b`, (..., D) to (..., num_gates * U)."""
-        z = ops.matmul(x, ops.cast(self.kernel, x.dtype))
+    def input_weights(self, dtype):
+        """Tensors of the input's product: kernel, and bias or `None`; `dtype` as below."""
+        kernel = ops.cast(self.kernel, dtype)
         if self.bias is None:
-            return z
-        bias = ops.cast(self.bias, x.dtype)
-        return z + (bias[0] if self.has_recurrent_bias else bias)
+            return kernel, None
+        bias = ops.cast(self.bias, dtype)
+        return kernel, bias[0] if self.has_recurrent_bias else bias
+
+    def project(self, x, kernel, bias):
+        """`x W + b`, (..., D) to (..., num_gates * U), from `input_weights`."""
+        z = ops.matmul(x, kernel)
+        return z if bias is None else z + bias
 
     def recurrent_weights(self, dtype):
         """Tensors of the recurrent product and of `update`: kernel, bias or `None`, others.
@@ -251,7 +256,8 @@ class GatedCell(keras.layers.Layer):
             x = keras.random.dropout(x, self.dropout, seed=self.seed_generator)
         if training and self.recurrent_dropout:
             h = keras.random.dropout(h, self.recurrent_dropout, seed=self.seed_generator)
-        new = self.advance(self.project(x), h, state, *self.recurrent_weights(x.dtype))
+        x = self.project(x, *self.input_weights(x.dtype))
+        new = self.advance(x, h, state, *self.recurrent_weights(x.dtype))
         if self.zoneout:
             new = [self._zoned_out(s, n, training) for s, n in zip(state, new, strict=True)]
         return new[0], new

@@ -88,7 +88,10 @@ def vjp(function, primals, gradients):
 
 
 def row_groups(x, cell):
-    """Groups of rows, each as two functions: its rows of an array, and what is new of its results.
+    """Groups of the rows of x, (T, B, D).
+
+    Each is a pair of functions: `take(array, axis)`, its rows of an array whose batch axis is
+    `axis`, and `new(result, axis)`, what of its results no earlier group has.
 
     One XLA computation on a CPU runs what does not depend on each other side by side. Groups of
     rows that take their turns together keep both the products and the elementwise work of all
@@ -99,4 +102,4 @@ def row_groups(x, cell):
         from keras_seq.layers.loops_tensorflow import row_groups
 
         return row_groups(x, cell)
-    return [(lambda array: array, lambda array: array)]
+    return [(lambda array, axis=0: array, lambda array, axis=0: array)]

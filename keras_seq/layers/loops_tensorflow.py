@@ -1,11 +1,30 @@
 """The loop over time and derivatives on TensorFlow, in graphs with and without XLA and eagerly."""
 
+import contextlib
+import contextvars
+
 import keras
 import tensorflow as tf
 from keras import ops
 
+_steps_a_turn = contextvars.ContextVar("steps_a_turn", default=1)
+
 # Rows are taken in groups where the kernel leaves room in a core's cache (bytes).
 _GROUPS, _LARGEST_KERNEL = 4, 2**21
+
+
+@contextlib.contextmanager
+def unroll(steps):
+    """Loops that are traced inside and write in place take `steps` time steps a turn.
+
+    In LiteRT a turn costs more than a small step's arithmetic. No fewer steps than the sequence
+    has, where that is known: no loop at all.
+    """
+    token = _steps_a_turn.set(steps)
+    try:
+        yield
+    finally:
+        _steps_a_turn.reset(token)
 
 
 class _ListBuffer:
@@ -60,6 +79,9 @@ class _PlainBuffer:
 
 def scan(turn, carry, xs, like, reverse, overwritten, sliced, in_place):
     """See `loops.scan`."""
+    known = next(iter(xs[0].values())).shape[0] is not None  # LiteRT refuses blocks beyond the end
+    if in_place and known and _steps_a_turn.get() > 1 and not reverse and not overwritten:
+        return _scan_in_blocks(turn, carry, xs, like, _steps_a_turn.get())
     kind = _PlainBuffer if in_place else _ListBuffer
     in_xla = _in_xla()
     first = next(iter(xs[0].values()))
@@ -77,8 +99,7 @@ def scan(turn, carry, xs, like, reverse, overwritten, sliced, in_place):
         ]
         if in_xla:
             now = [
-                {k: _materialized(x, s < time) if k in sliced else x for k, x in part.items()}
-                for part in now
+                {k: _materialized(x) if k in sliced else x for k, x in part.items()} for part in now
             ]
 
         def overwrite(p, name, value):
@@ -113,14 +134,63 @@ def scan(turn, carry, xs, like, reverse, overwritten, sliced, in_place):
     return carry, outputs, after
 
 
-def _materialized(x, true):
+def _scan_in_blocks(turn, carry, xs, like, steps):
+    """`scan` in place with `steps` time steps a turn; those that are left over follow the loop."""
+    first = next(iter(xs[0].values()))
+    time = first.shape[0]
+
+    def run(carry, start, count, outputs=None):
+        """`count` time steps from `start` on; their outputs are written into `outputs` if given."""
+        now = [{k: tf.unstack(_part(a, start, count)) for k, a in part.items()} for part in xs]
+        values = []
+        for i in range(count):
+            carry, new = turn(carry, [{k: a[i] for k, a in part.items()} for part in now], None)
+            values.append(new)
+        blocks = [{k: tf.stack([v[p][k] for v in values]) for k in n} for p, n in enumerate(like)]
+        if outputs is None:
+            return carry, blocks
+        pairs = zip(outputs, blocks, strict=True)
+        return carry, [{k: _updated(b, start, new[k]) for k, b in p.items()} for p, new in pairs]
+
+    if steps >= time:
+        return *run(carry, 0, time), xs
+
+    def body(s, carry, outputs):
+        return s + 1, *run(carry, s * steps, steps, outputs)
+
+    outputs = [{k: _PlainBuffer(time, like=a).array for k, a in part.items()} for part in like]
+    loop_vars = (tf.constant(0), carry, outputs)
+    _, carry, outputs = tf.while_loop(lambda s, *_: s < time // steps, body, loop_vars)
+    if time % steps:
+        carry, outputs = run(carry, time - time % steps, time % steps, outputs)
+    outputs = [
+        {k: tf.ensure_shape(b, (time, *shape[k].shape)) for k, b in part.items()}
+        for part, shape in zip(outputs, like, strict=True)
+    ]
+    return carry, outputs, xs
+
+
+def _part(array, start, count):
+    if array.shape[0] == count:
+        return array
+    rank = len(array.shape)
+    part = tf.slice(array, tf.stack([start] + [0] * (rank - 1)), [count] + [-1] * (rank - 1))
+    return tf.ensure_shape(part, (count, *array.shape[1:]))
+
+
+def _updated(buffer, start, block):
+    start = tf.stack([start] + [0] * (len(block.shape) - 1))
+    return ops.slice_update(buffer, start, block)
+
+
+def _materialized(x):
     """x as a tensor of its own, where XLA would read it anew for every use of a part of it.
 
     Fused with the gates' slices, the step of a long array is read element by element: four times
     the time of everything else in an LSTM's step (measured). XLA does not repeat a division, which
-    it takes for expensive, so x is divided by a one whose value XLA does not know.
+    it takes for expensive, so x is divided by a tensor that is one wherever x is a number.
     """
-    return x / tf.cast(true, x.dtype)
+    return x / tf.cast(tf.equal(x, x), x.dtype)
 
 
 def with_gradient(forward, backward):
@@ -164,13 +234,13 @@ def vjp(function, primals, gradients):
 
 def row_groups(x, cell):
     """See `loops.row_groups`."""
-    batch = x.shape[0]
+    batch = x.shape[1]
     kernel = cell.recurrent_kernel
     too_large = kernel.shape[0] * kernel.shape[1] * 4 > _LARGEST_KERNEL
     if too_large or (batch is not None and batch < 2 * _GROUPS) or not _in_xla():
-        return [(lambda array: array, lambda array: array)]
+        return [(lambda array, axis=0: array, lambda array, axis=0: array)]
     if batch is None:
-        batch = tf.shape(x)[0]
+        batch = tf.shape(x)[1]
     size = -(-batch // _GROUPS)
 
     def group(start):
@@ -179,14 +249,22 @@ def row_groups(x, cell):
         static = isinstance(start, int)
         begin = min(start, batch - size) if static else tf.minimum(start, batch - size)
 
-        def take(array):
+        def take(array, axis=0):
             if static:
-                return array[begin : begin + size]
-            rest = [n or tf.shape(array)[i + 1] for i, n in enumerate(array.shape[1:])]
-            part = tf.slice(array, [begin] + [0] * len(rest), tf.stack([size, *rest]))
-            return tf.ensure_shape(part, (None, *array.shape[1:]))
+                return array[(slice(None),) * axis + (slice(begin, begin + size),)]
+            sizes = [n or tf.shape(array)[i] for i, n in enumerate(array.shape)]
+            sizes[axis] = size
+            begins = [0] * len(sizes)
+            begins[axis] = begin
+            shape = [None if i == axis else n for i, n in enumerate(array.shape)]
+            return tf.ensure_shape(tf.slice(array, tf.stack(begins), tf.stack(sizes)), shape)
 
-        return take, lambda array: array if static and begin == start else array[start - begin :]
+        def new(array, axis=0):
+            if static and begin == start:
+                return array
+            return array[(slice(None),) * axis + (slice(start - begin, None),)]
+
+        return take, new
 
     return [group(p * size) for p in range(_GROUPS)]
 

@@ -12,6 +12,7 @@ from keras import ops
 
 from keras_seq.layers import loops
 from keras_seq.layers.backpropagation import explicit_run
+from keras_seq.layers.recomputation import segmented
 
 
 @dataclasses.dataclass
@@ -31,18 +32,17 @@ class Turns:
     zoneout: object = None
     recurrent_dropout: object = None
 
-    def of_rows(self, rows, reverse):
-        """Arrays of some rows, time first: `(arrays by name, (rows, U) or None)`."""
+    def arrays(self, reverse):
+        """What goes with each time step by name, (T, B, ...)."""
         arrays = {}
-        for name, mark in (("mask", self.mask), ("keep", self.reset)):
-            if mark is not None:
-                mark = ops.logical_not(mark) if name == "keep" else mark
-                arrays[name] = ops.expand_dims(time_first(rows(mark), reverse), -1)
+        for name, marks in (("mask", self.mask), ("keep", self.reset)):
+            if marks is not None:
+                marks = ops.logical_not(marks) if name == "keep" else marks
+                arrays[name] = ops.expand_dims(time_first(marks, reverse), -1)
         if isinstance(self.zoneout, list):
             for i, kept in enumerate(self.zoneout):
-                arrays[f"zoneout_{i}"] = time_first(rows(kept), reverse)
-        dropped = self.recurrent_dropout
-        return arrays, None if dropped is None else rows(dropped)
+                arrays[f"zoneout_{i}"] = time_first(kept, reverse)
+        return arrays
 
     @property
     def expected_zoneout(self):
@@ -55,7 +55,9 @@ def time_first(x, reverse):
     return ops.flip(x, axis=0) if reverse else x
 
 
-def recur(cell, x, state, turns=None, reverse=False, differentiable=True, explicit=True):
+def recur(
+    cell, x, state, turns=None, reverse=False, differentiable=True, explicit=True, recompute=None
+):
     """Run a gated cell over time.
 
     Args:
@@ -68,39 +70,51 @@ def recur(cell, x, state, turns=None, reverse=False, differentiable=True, explic
             loop writes its outputs in place, which LiteRT takes with any batch and time.
         explicit: take the gradient by explicit back-propagation through time where the cell and
             the backend allow it, instead of differentiating the loop.
+        recompute: number of time steps in a segment; backwards, segments are run again instead of
+            storing what the gradient needs of all of them. `None` stores all.
 
     Returns:
         `(outputs, state)`: (B, T, U) outputs h and the state after the last step.
     """
     turns = turns or Turns()
-    weights = cell.recurrent_weights(x.dtype)
+    weights = cell.input_weights(x.dtype), cell.recurrent_weights(x.dtype)
     if x.shape[1] == 1:  # one step of a stepped sequence needs no loop
-        arrays, dropped = turns.of_rows(lambda a: a, False)
-        now = {name: array[0] for name, array in arrays.items()}
-        step = Step(cell, turns.expected_zoneout, dropped)
-        state = step(cell.project(x[:, 0]), step.reset(state, now), now, *weights)
+        now = {name: array[0] for name, array in turns.arrays(False).items()}
+        step = Step(cell, turns.expected_zoneout, turns.recurrent_dropout)
+        projected = cell.project(x[:, 0], *weights[0])
+        state = step(projected, step.reset(state, now), now, *weights[1])
         return ops.expand_dims(state[0], 1), state
 
     explicit = explicit and differentiable and not cell.products_inside_gates
-    explicit = explicit and loops.HAS_EXPLICIT_GRADIENTS
-    parts = []
-    groups = loops.row_groups(x, cell)
-    for rows, _ in groups:
-        arrays, dropped = turns.of_rows(rows, reverse)
-        projected = cell.project(time_first(rows(x), reverse))  # (T, B, num_gates * U)
-        step = Step(cell, turns.expected_zoneout, dropped)
-        parts.append((step, {"x": projected, **arrays}, [rows(s) for s in state]))
-    run = explicit_run if explicit else plain_run
-    results = run(parts, weights, in_place=not differentiable)
-    outputs, states = zip(*results, strict=True)
-    outputs = [ops.transpose(y, (1, 0, 2)) for y in outputs]
-    return _joined(groups, outputs), [_joined(groups, part) for part in zip(*states, strict=True)]
+    engine = explicit_run if explicit and loops.HAS_EXPLICIT_GRADIENTS else plain_run
+
+    def run(arrays, state, dropped, weights):
+        """The loop over (T, B, ...) arrays, the inputs x among them: `((T, B, U), state)`."""
+        groups = loops.row_groups(arrays["x"], cell)
+        parts = []
+        for rows, _ in groups:
+            taken = {name: rows(array, axis=1) for name, array in arrays.items()}
+            taken["x"] = cell.project(taken["x"], *weights[0])  # (T, B, num_gates * U)
+            step = Step(cell, turns.expected_zoneout, None if dropped is None else rows(dropped))
+            parts.append((step, taken, [rows(s) for s in state]))
+        results = engine(parts, weights[1], in_place=not differentiable)
+        outputs, states = zip(*results, strict=True)
+        states = [_joined(groups, part, axis=0) for part in zip(*states, strict=True)]
+        return _joined(groups, outputs, axis=1), states
+
+    arrays = {"x": time_first(x, reverse), **turns.arrays(reverse)}
+    if recompute and differentiable and loops.HAS_EXPLICIT_GRADIENTS:
+        run = segmented(run, recompute)
+    outputs, state = run(arrays, state, turns.recurrent_dropout, weights)
+    return ops.transpose(outputs, (1, 0, 2)), state
 
 
-def _joined(groups, parts):
+def _joined(groups, parts, axis):
+    """The results of all groups, batch along `axis`."""
     if len(parts) == 1:
         return parts[0]
-    return ops.concatenate([new(p) for (_, new), p in zip(groups, parts, strict=True)], axis=0)
+    kept = [new(part, axis=axis) for (_, new), part in zip(groups, parts, strict=True)]
+    return ops.concatenate(kept, axis=axis)
 
 
 class Step:

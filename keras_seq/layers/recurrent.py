@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_seq.layers.arguments import check_rank
+from keras_seq.layers.arguments import check_positive, check_rank
 from keras_seq.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
 from keras_seq.layers.gated_cell import GatedCell
 from keras_seq.layers.recurrence import Turns, recur
@@ -27,6 +27,9 @@ class RNN(SequenceLayer):
         go_backwards: run from the last time step to the first (then it is not causal).
         stateful: begin each call where the last one ended, until `reset_state`; the batch size must
             be known when the layer is built, as in Keras.
+        recompute: for long sequences, the number of time steps in a segment: only the state before
+            each segment is stored, and backwards each is run again (`layers/recomputation.py`). A
+            number near the square root of T needs the least memory. `None` stores all.
         **kwargs: arguments of `keras.layers.Layer` (`name`, `dtype`, `trainable`).
 
     Call arguments, returns: see `call`.
@@ -56,9 +59,12 @@ class RNN(SequenceLayer):
         return_state=False,
         go_backwards=False,
         stateful=False,
+        recompute=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if recompute is not None:
+            check_positive(type(self).__name__, recompute=recompute)
         if not isinstance(cell, GatedCell):
             raise TypeError(
                 f"`cell` of {type(self).__name__} must be a keras_seq.layers.GatedCell, such as "
@@ -69,6 +75,7 @@ class RNN(SequenceLayer):
         self.return_state = return_state
         self.go_backwards = go_backwards
         self.stateful = stateful
+        self.recompute = recompute
         self.states = ()
 
     @property
@@ -110,7 +117,7 @@ class RNN(SequenceLayer):
     def reset_state(self):
         """Let a stateful layer begin anew, with zeros, in all rows."""
         for state in self.states:
-            state.assign(ops.zeros_like(state))
+            state.assign(ops.zeros(state.shape, dtype=state.dtype))
 
     reset_states = reset_state  # Keras has both names
 
@@ -174,6 +181,7 @@ class RNN(SequenceLayer):
             turns,
             reverse=self.go_backwards,
             differentiable=bool(training),
+            recompute=self.recompute,
         )
         if stateful:
             for variable, part in zip(self.states, state, strict=True):
@@ -212,6 +220,24 @@ class RNN(SequenceLayer):
             )
         return super().step(x, state, mask=mask, **kwargs)
 
+    def gates(self, x, initial_state=None, mask=None):
+        """The gates' activations at every time step.
+
+        Args:
+            x: (B, T, D) floats.
+            initial_state: list of (B, U) tensors to start from; zeros if `None`.
+            mask: (B, T) boolean, as in `call`.
+
+        Returns:
+            Dict from the gate's name to (B, T, U): i, f, g, o for an LSTM, z, r, g for a GRU.
+
+        Raises:
+            ValueError: if the cell has no gates.
+        """
+        from keras_seq.layers.gates import gates
+
+        return gates(self, x, mask=mask, initial_state=initial_state)
+
     def compute_mask(self, inputs, previous_mask):
         return previous_mask if self.return_sequences else None
 
@@ -228,6 +254,7 @@ class RNN(SequenceLayer):
             "return_state": self.return_state,
             "go_backwards": self.go_backwards,
             "stateful": self.stateful,
+            "recompute": self.recompute,
         }
 
     @classmethod
@@ -249,6 +276,7 @@ class _LayerOfOneCell(RNN):
         return_state=False,
         go_backwards=False,
         stateful=False,
+        recompute=None,
         name=None,
         trainable=True,
         dtype=None,
@@ -260,6 +288,7 @@ class _LayerOfOneCell(RNN):
             return_state=return_state,
             go_backwards=go_backwards,
             stateful=stateful,
+            recompute=recompute,
             name=name,
             trainable=trainable,
             dtype=dtype,
@@ -285,7 +314,7 @@ class SimpleRNN(_LayerOfOneCell):
         activation: "tanh", "sigmoid", "relu" or any other.
         *args, **kwargs: of the cell, see `SimpleRNNCell` and `GatedCell` (initializers, dropout,
             recurrent_dropout, zoneout, ...), and of `RNN` (return_sequences, return_state,
-            go_backwards, stateful).
+            go_backwards, stateful, recompute).
 
     Call arguments, returns: see `RNN.call`.
 
@@ -319,7 +348,7 @@ class LSTM(_LayerOfOneCell):
         units: U, width of the output and of the state.
         *args, **kwargs: of the cell, see `LSTMCell` and `GatedCell` (activations, initializers,
             unit_forget_bias, dropout, recurrent_dropout, zoneout, ...), and of `RNN`
-            (return_sequences, return_state, go_backwards, stateful).
+            (return_sequences, return_state, go_backwards, stateful, recompute).
 
     Call arguments, returns: see `RNN.call`.
 
@@ -356,7 +385,7 @@ class GRU(_LayerOfOneCell):
         units: U, width of the output and of the state.
         *args, **kwargs: of the cell, see `GRUCell` and `GatedCell` (activations, initializers,
             reset_after, dropout, recurrent_dropout, zoneout, ...), and of `RNN`
-            (return_sequences, return_state, go_backwards, stateful).
+            (return_sequences, return_state, go_backwards, stateful, recompute).
 
     Call arguments, returns: see `RNN.call`.
 

@@ -181,12 +181,12 @@ CELLS = {
 }
 
 
-def losses_and_gradients(cell, x, state, turns, reverse, explicit, jit_compile):
+def losses_and_gradients(cell, x, state, turns, reverse, jit_compile, **options):
     """Of a loss that sees every output and the last state: its value, and all gradients."""
     weights = cell.trainable_variables
 
     def loss(x, state):
-        y, end = recur(cell, x, state, turns, reverse=reverse, explicit=explicit)
+        y, end = recur(cell, x, state, turns, reverse=reverse, **options)
         return ops.sum(ops.sin(y)) + sum(ops.sum(part**2) for part in end)
 
     if keras.backend.backend() == "jax":
@@ -219,11 +219,26 @@ def test_the_explicit_gradient_is_that_of_the_loop(name, jit_compile, with_turns
     turns = everything(cell, 9, 6) if with_turns else None
     for reverse in (False, True):
         got, expected = (
-            losses_and_gradients(cell, x, state, turns, reverse, explicit, jit_compile)
+            losses_and_gradients(cell, x, state, turns, reverse, jit_compile, explicit=explicit)
             for explicit in (True, False)
         )
         for a, b in zip(got, expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU"])
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("with_turns, steps", [(False, 3), (True, 4)])  # 6 steps: even, and not
+def test_segments_that_are_run_again_have_the_same_gradient(name, jit_compile, with_turns, steps):
+    cell = random_cell(CELLS[name]())
+    x, state = arguments(cell, batch=9, time=6)
+    turns = everything(cell, 9, 6) if with_turns else None
+    got, expected = (
+        losses_and_gradients(cell, x, state, turns, False, jit_compile, recompute=recompute)
+        for recompute in (steps, None)
+    )
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
 
 
 @tensorflow_loops

@@ -1,0 +1,79 @@
+"""LSTM and GRU in LiteRT files: the fused operator, the loop, and several steps a turn.
+
+    python benchmarks/litert_recurrent.py
+
+One layer, as many features as units, 100 time steps, batch 1, one thread, float32 and int8 weights.
+All forms of a layer take turns in one run; medians count. Each file has been compared with the
+Keras layer before it is timed (`keras_seq.export.model_to_litert`). `*` marks the form that is
+chosen when none is asked for.
+"""
+
+import os
+import pathlib
+import tempfile
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+import keras_seq
+from keras_seq.export.litert_model import model_to_litert
+from keras_seq.export.lstm_fusion import best_steps
+
+TIME, ROUNDS = 100, 100
+FORMS = ("fused", "loop", 2, 4, 8, 16, TIME)
+
+
+def main():
+    heads = "".join(f"{_title(form):>10}" for form in FORMS)
+    print(f"{'ms, median of ' + str(ROUNDS):<22}{heads}   KB: fused, loop, chosen, unrolled")
+    for units in (64, 256):
+        for kind in ("LSTM", "GRU"):
+            with tempfile.TemporaryDirectory() as folder:
+                for weights, times, sizes, chosen in measure(kind, units, pathlib.Path(folder)):
+                    marks = {form: "*" if form == chosen else " " for form in times}
+                    cells = [f"{times[f]:.3f}{marks[f]}" if f in times else "-" for f in FORMS]
+                    shown = [sizes.get(form) for form in ("fused", "loop", chosen, TIME)]
+                    shown = ", ".join(f"{size / 1e3:.0f}" if size else "-" for size in shown)
+                    line = "".join(f"{cell:>10}" for cell in cells)
+                    print(f"{kind + f' {units} {weights}':<22}{line}   {shown}", flush=True)
+
+
+def measure(kind, units, folder):
+    """For float32 and int8 `(weights, ms by form, bytes by form, the form that is chosen)`."""
+    x = keras.Input((TIME, units), name="x")
+    layer = getattr(keras_seq.layers, kind)(units, return_sequences=True)
+    model = keras.Model(x, layer(x))
+    inputs = np.random.default_rng(0).normal(size=(1, TIME, units)).astype("float32")
+    for weights, quantize in (("float32", None), ("int8", "int8")):
+        runs, sizes = {}, {}
+        for form in FORMS:
+            if form == "fused" and kind != "LSTM":
+                continue
+            path = folder / f"{weights}_{form}.tflite"
+            report = model_to_litert(model, path, inputs=inputs, quantize=quantize, recurrence=form)
+            sizes[form] = report.size
+            interpreter = Interpreter(model_path=str(path), num_threads=1)
+            runs[form] = interpreter.get_signature_runner("serve")
+            runs[form](x=inputs)
+        times = {form: [] for form in runs}
+        for _ in range(ROUNDS):
+            for form, run in runs.items():
+                run(x=inputs)  # what the other forms left in the cache is not counted
+                began = time.perf_counter()
+                run(x=inputs)
+                times[form].append(time.perf_counter() - began)
+        steps = best_steps(layer, 1 if quantize else 4)
+        chosen = "loop" if steps == 1 else steps
+        yield weights, {f: 1e3 * np.median(t) for f, t in times.items()}, sizes, chosen
+
+
+def _title(form):
+    return form if isinstance(form, str) else "all" if form == TIME else f"{form} a turn"
+
+
+if __name__ == "__main__":
+    main()
