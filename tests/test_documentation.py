@@ -41,6 +41,7 @@ EXAMPLES = {
 WITHOUT_EXAMPLE = {
     "export.ExportError",
     "export.ExportReport",
+    "export.ModelReport",
     "generation.Generated",
     "data.TranslationData",
     "testing.LawBroken",

@@ -1,8 +1,17 @@
 """Exports that run: written, run in a process of their own, compared with the model."""
 
 from keras_seq.export.litert import to_litert
+from keras_seq.export.litert_model import ModelReport, model_to_litert
 from keras_seq.export.report import ExportError, ExportReport
 from keras_seq.export.saved_model import to_saved_model
 from keras_seq.export.verify import verify
 
-__all__ = ["ExportError", "ExportReport", "to_litert", "to_saved_model", "verify"]
+__all__ = [
+    "ExportError",
+    "ExportReport",
+    "ModelReport",
+    "model_to_litert",
+    "to_litert",
+    "to_saved_model",
+    "verify",
+]
