@@ -23,6 +23,7 @@ check: $(VENV)/check.done
 
 bench: $(VENV)/bench.done
 	$(BIN)/python benchmarks/generate.py
+	$(BIN)/python benchmarks/recurrent.py
 
 # One stamp for each extra, so that nothing is installed twice.
 $(VENV)/%.done: setup.cfg pyproject.toml | $(BIN)/python

@@ -94,8 +94,10 @@ def reset_at_every_chunk(dataset):
     return dataset.map(mark)
 
 
-def train(options, model, dataset, validation, title):
+def train(options, vocabulary_size, dataset, validation, title):
     print(f"\n{title}")
+    keras.utils.set_random_seed(options.seed)  # both models start from the same weights
+    model = build_model(options, vocabulary_size)
     trainer = TruncatedBPTT(
         model, options.steps, batch_size=options.rows, carry_evaluation=True, name="trainer"
     )
@@ -145,7 +147,7 @@ def main(arguments=None):
 
     carrying = train(
         options,
-        build_model(options, len(vocabulary)),
+        len(vocabulary),
         data["train"],
         data["validation"],
         "States carried from chunk to chunk:",
@@ -154,7 +156,7 @@ def main(arguments=None):
     if not options.no_comparison:
         trained["reset"] = train(
             options,
-            build_model(options, len(vocabulary)),
+            len(vocabulary),
             cut["train"],
             cut["validation"],
             "States reset at every chunk:",
