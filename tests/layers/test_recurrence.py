@@ -174,7 +174,6 @@ def test_dropout_of_the_state_meets_the_recurrent_product_alone():
 CELLS = {
     "SimpleRNN": lambda: SimpleRNNCell(UNITS),
     "LSTM": lambda: LSTMCell(UNITS),
-    "LSTM, no bias": lambda: LSTMCell(UNITS, use_bias=False),
     "Peephole": lambda: PeepholeLSTMCell(UNITS),
     "LayerNorm": lambda: LayerNormLSTMCell(UNITS),
     "GRU": lambda: GRUCell(UNITS),
@@ -265,7 +264,7 @@ def test_both_loops_give_the_same_numbers_and_gradients(cell, masked):
 @tensorflow_loops
 @pytest.mark.parametrize("differentiable", [False, True])
 @pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("batch", [1, 2, 9])
+@pytest.mark.parametrize("batch", [1, 9])  # one row, and groups that are not equally large
 def test_a_traced_loop_of_unknown_batch_and_time_gives_the_eager_numbers(
     differentiable, jit_compile, batch
 ):
