@@ -3,38 +3,18 @@
 Usage: run_litert.py LITERT_FILE INPUTS.npz OUTPUTS.npz REPEATS
 """
 
-import collections
 import json
 import pathlib
 import sys
 import time
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
+from litert_file import count_ops, spec
 
 path, inputs_path, outputs_path, repeats = sys.argv[1:]
 interpreter = Interpreter(model_path=path, num_threads=1)
 runner = interpreter.get_signature_runner("generate")
-
-
-def count_ops(content):
-    """How often each operator occurs, in the loops' bodies too."""
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-    builtin = {code: name for name, code in vars(schema.BuiltinOperator).items()}
-    names = [
-        (c.customCode or b"").decode() or builtin[max(c.builtinCode, c.deprecatedBuiltinCode)]
-        for c in model.operatorCodes
-    ]
-    return collections.Counter(names[op.opcodeIndex] for g in model.subgraphs for op in g.operators)
-
-
-def spec(details):
-    return ", ".join(
-        f"{name} {np.dtype(d['dtype']).name}{[int(n) for n in d['shape_signature']]}"
-        for name, d in sorted(details.items())
-    )
-
 
 report = {
     "ops": count_ops(pathlib.Path(path).read_bytes()),
