@@ -1,6 +1,7 @@
 """Sequence layers: each can be called on a whole sequence and stepped through it."""
 
 from keras_seq.layers.additive_attention import AdditiveAttention
+from keras_seq.layers.causal_window import CausalWindow
 from keras_seq.layers.cells import (
     GRUCell,
     LayerNormLSTMCell,
@@ -22,6 +23,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "AdditiveAttention",
+    "CausalWindow",
     "FeedForward",
     "GRUCell",
     "GatedCell",
