@@ -10,7 +10,7 @@ from keras import ops
 _steps_a_turn = contextvars.ContextVar("steps_a_turn", default=1)
 
 # Rows are taken in groups where the kernel leaves room in a core's cache (bytes).
-_GROUPS, _LARGEST_KERNEL = 4, 2**21
+_GROUPS, _LARGEST_KERNEL = 2, 2**21
 
 
 @contextlib.contextmanager
@@ -237,7 +237,7 @@ def row_groups(x, cell):
     batch = x.shape[1]
     kernel = cell.recurrent_kernel
     too_large = kernel.shape[0] * kernel.shape[1] * 4 > _LARGEST_KERNEL
-    if too_large or (batch is not None and batch < 2 * _GROUPS) or not _in_xla():
+    if too_large or (batch is not None and batch < 4 * _GROUPS) or not _in_xla():
         return [(lambda array, axis=0: array, lambda array, axis=0: array)]
     if batch is None:
         batch = tf.shape(x)[1]
