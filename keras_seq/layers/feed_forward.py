@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_seq.layers.arguments import check_positive, check_rate
+from keras_seq.layers.fresh_initializer import fresh
 from keras_seq.layers.sequence_layer import SequenceLayer
 
 
@@ -13,11 +14,19 @@ class FeedForward(SequenceLayer):
 
         y = activation(x W_1 + b_1) W_2 + b_2
 
+    With `gated=True` a third one is multiplied in (Shazeer 2020, section 2; ReGLU, GEGLU and SwiGLU
+    with `activation="relu"`, `"gelu"` and `"silu"`):
+
+        y = (activation(x W + b) * (x V + c)) W_2 + b_2
+
     Args:
-        intermediate_dim: width between the two layers.
-        activation: between the two layers.
+        intermediate_dim: width between the layers. A gated network has as many weights as a plain
+            one that is 3/2 as wide.
+        activation: between the layers.
         dropout: share of the intermediate features to drop in training.
-        kernel_initializer, bias_initializer: of both layers.
+        gated: whether to multiply the activations by a linear layer.
+        use_bias: whether the layers have biases.
+        kernel_initializer, bias_initializer: of all layers.
         seed: of the dropout.
 
     Call arguments, returns: see `call`.
@@ -41,6 +50,8 @@ class FeedForward(SequenceLayer):
         intermediate_dim,
         activation="relu",
         dropout=0.0,
+        gated=False,
+        use_bias=True,
         kernel_initializer="glorot_uniform",
         bias_initializer="zeros",
         seed=None,
@@ -52,25 +63,32 @@ class FeedForward(SequenceLayer):
         self.intermediate_dim = intermediate_dim
         self.activation = keras.activations.get(activation)
         self.dropout = dropout
+        self.gated = gated
+        self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape):
-        features = input_shape[-1]
+        features, width = input_shape[-1], self.intermediate_dim
+        self.inner_kernel, self.inner_bias = self._add_dense("inner", features, width)
+        if self.gated:
+            self.linear_kernel, self.linear_bias = self._add_dense("linear", features, width)
+        self.outer_kernel, self.outer_bias = self._add_dense("outer", width, features)
 
-        def weights(name, shape):
-            kernel = self.add_weight(
-                name=f"{name}_kernel", shape=shape, initializer=self.kernel_initializer
-            )
-            bias = self.add_weight(
-                name=f"{name}_bias", shape=shape[1:], initializer=self.bias_initializer
-            )
-            return kernel, bias
-
-        self.inner_kernel, self.inner_bias = weights("inner", (features, self.intermediate_dim))
-        self.outer_kernel, self.outer_bias = weights("outer", (self.intermediate_dim, features))
+    def _add_dense(self, name, features, units):
+        kernel = self.add_weight(
+            name=f"{name}_kernel",
+            shape=(features, units),
+            initializer=fresh(self.kernel_initializer),
+        )
+        if not self.use_bias:
+            return kernel, None
+        bias = self.add_weight(
+            name=f"{name}_bias", shape=(units,), initializer=fresh(self.bias_initializer)
+        )
+        return kernel, bias
 
     def call(self, x, initial_state=None, return_state=False, training=None):
         """Transform each time step.
@@ -83,10 +101,12 @@ class FeedForward(SequenceLayer):
         Returns:
             (B, T, D), then the empty state where asked for.
         """
-        y = self.activation(ops.matmul(x, self.inner_kernel) + self.inner_bias)
+        y = self.activation(_dense(x, self.inner_kernel, self.inner_bias))
+        if self.gated:
+            y = y * _dense(x, self.linear_kernel, self.linear_bias)
         if training and self.dropout:
             y = keras.random.dropout(y, self.dropout, seed=self.seed_generator)
-        y = ops.matmul(y, self.outer_kernel) + self.outer_bias
+        y = _dense(y, self.outer_kernel, self.outer_bias)
         return (y, ()) if return_state else y
 
     def compute_output_shape(self, x_shape):
@@ -98,7 +118,14 @@ class FeedForward(SequenceLayer):
             "intermediate_dim": self.intermediate_dim,
             "activation": keras.activations.serialize(self.activation),
             "dropout": self.dropout,
+            "gated": self.gated,
+            "use_bias": self.use_bias,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "bias_initializer": keras.initializers.serialize(self.bias_initializer),
             "seed": self.seed,
         }
+
+
+def _dense(x, kernel, bias):
+    y = ops.matmul(x, kernel)
+    return y if bias is None else y + bias
