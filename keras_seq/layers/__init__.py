@@ -16,7 +16,8 @@ from keras_seq.layers.positional_embedding import PositionalEmbedding, sinusoida
 from keras_seq.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
 from keras_seq.layers.sequence_layer import SequenceLayer
 from keras_seq.layers.slice_update_gradient import register_slice_update_gradient
-from keras_seq.layers.transformer_block import TransformerDecoderBlock, TransformerEncoderBlock
+from keras_seq.layers.transformer_decoder_block import TransformerDecoderBlock
+from keras_seq.layers.transformer_encoder_block import TransformerEncoderBlock
 
 __all__ = [
     "GRU",

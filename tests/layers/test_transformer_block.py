@@ -68,10 +68,10 @@ def test_the_encoder_block_is_the_papers_equations(normalize_first, causal):
     y = residual(
         x,
         attend(block.self_attention, visible),
-        weights_of(block.self_attention_residual.norm),
+        weights_of(block.self_attention_norm),
         normalize_first,
     )
-    norm = weights_of(block.feed_forward_residual.norm)
+    norm = weights_of(block.feed_forward_norm)
     y = residual(y, forward(block.feed_forward), norm, normalize_first)
     got = ops.convert_to_numpy(block(x, mask=ops.convert_to_tensor(mask)))
     np.testing.assert_allclose(got, y, atol=1e-4)
@@ -87,13 +87,13 @@ def test_the_decoder_block_is_the_papers_equations(normalize_first):
     upto = np.repeat(np.tril(np.ones((1, 4, 4), bool)), 2, axis=0)
     source = np.repeat(source_mask[:, None], 4, axis=1)
     sublayers = [
-        (attend(block.self_attention, upto), block.self_attention_residual),
-        (attend(block.cross_attention, source, context), block.cross_attention_residual),
-        (forward(block.feed_forward), block.feed_forward_residual),
+        (attend(block.self_attention, upto), block.self_attention_norm),
+        (attend(block.cross_attention, source, context), block.cross_attention_norm),
+        (forward(block.feed_forward), block.feed_forward_norm),
     ]
     y = x
-    for sublayer, connection in sublayers:
-        y = residual(y, sublayer, weights_of(connection.norm), normalize_first)
+    for sublayer, norm in sublayers:
+        y = residual(y, sublayer, weights_of(norm), normalize_first)
     got = block(x, context, context_mask=ops.convert_to_tensor(source_mask))
     np.testing.assert_allclose(ops.convert_to_numpy(got), y, atol=1e-4)
 
