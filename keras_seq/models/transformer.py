@@ -5,6 +5,8 @@ from keras import layers
 
 from keras_seq.layers import PositionalEmbedding, TransformerDecoderBlock, TransformerEncoderBlock
 from keras_seq.layers.arguments import check_positive
+from keras_seq.layers.transformer_block import normalization_layer
+from keras_seq.models.position_kinds import position_kinds
 
 
 def transformer(
@@ -19,13 +21,20 @@ def transformer(
     activation="relu",
     normalize_first=True,
     name="transformer",
+    positions="sinusoidal",
+    normalization="layer",
+    tie_embeddings=False,
+    share_embeddings=False,
+    **block,
 ):
-    r"""Encoder and decoder stacks of attention blocks, sinusoidal positions.
+    r"""Encoder and decoder stacks of attention blocks.
 
         memory = encoder_block^N(sqrt(D) E_s source + p)
         logits = decoder_block^N(sqrt(D) E_t target + p, memory) W + b
 
     (Vaswani et al. 2017, section 3.) With `normalize_first` each stack ends with a normalisation.
+    The paper's model has `normalize_first=False, positions="interleaved", tie_embeddings=True,
+    share_embeddings=True, attention_bias=False`; `examples/vaswani_2017.py` writes it out.
 
     Args:
         source_vocabulary_size, target_vocabulary_size: V of each side; id 0 is padding.
@@ -38,13 +47,22 @@ def transformer(
         activation: of the feed-forward networks.
         normalize_first: pre-norm (which trains without warm-up) or the paper's post-norm.
         name: of the model.
+        positions: `"sinusoidal"`, `"interleaved"`, `"learned"` or `"none"` of
+            `PositionalEmbedding`, or `"rotary"` or `"alibi"` of `MultiHeadSelfAttention`.
+        normalization: `"layer"` or `"rms"`.
+        tie_embeddings: whether the target's embedding E_t is also the output matrix, without a
+            bias: logits = decoder output E_t^T (section 3.4).
+        share_embeddings: whether source and target have one vocabulary and one embedding.
+        **block: further arguments of `TransformerEncoderBlock` and `TransformerDecoderBlock`, such
+            as `gated`, `use_bias` or `num_key_value_heads`.
 
     Returns:
         `keras.Model` with inputs `source` (B, S) and `target` (B, T) of int32 ids, and logits
         (B, T, V) as output.
 
     Raises:
-        ValueError: if a size is below 1 or `hidden_dim` is no multiple of `num_heads`.
+        ValueError: if a size is below 1, `hidden_dim` is no multiple of `num_heads`, `positions` or
+            `normalization` is unknown, or vocabularies of two sizes are to share an embedding.
 
     Example:
 
@@ -58,26 +76,49 @@ def transformer(
     ```
     """
     check_positive("transformer", num_layers=num_layers)
+    if share_embeddings and source_vocabulary_size != target_vocabulary_size:
+        raise ValueError(
+            "`share_embeddings` of transformer needs one vocabulary for both sides. Received: "
+            f"source_vocabulary_size={source_vocabulary_size}, "
+            f"target_vocabulary_size={target_vocabulary_size}"
+        )
+    kind, attention_positions = position_kinds("transformer", positions)
     block = {
         "intermediate_dim": intermediate_dim,
         "num_heads": num_heads,
         "dropout": dropout,
         "activation": activation,
         "normalize_first": normalize_first,
+        "normalization": normalization,
+        "positions": attention_positions,
+        **block,
     }
+    use_bias = block.get("use_bias", True)
+
+    def embedding(vocabulary_size):
+        return PositionalEmbedding(vocabulary_size, hidden_dim, sequence_length, kind=kind)
+
+    def last_norm(x, name=None):
+        if not normalize_first:
+            return x
+        return normalization_layer(normalization, use_bias=use_bias, name=name)(x)
+
     source = keras.Input((None,), dtype="int32", name="source")
     target = keras.Input((None,), dtype="int32", name="target")
 
-    x = PositionalEmbedding(source_vocabulary_size, hidden_dim, sequence_length)(source)
-    x = layers.Dropout(dropout)(x)
+    embed_source = embedding(source_vocabulary_size)
+    x = layers.Dropout(dropout)(embed_source(source))
     for i in range(num_layers):
         x = TransformerEncoderBlock(**block, name=f"encoder_{i}")(x)
-    memory = layers.LayerNormalization(name="memory")(x) if normalize_first else x
+    memory = last_norm(x, name="memory")
 
-    y = PositionalEmbedding(target_vocabulary_size, hidden_dim, sequence_length)(target)
-    y = layers.Dropout(dropout)(y)
+    embed_target = embed_source if share_embeddings else embedding(target_vocabulary_size)
+    y = layers.Dropout(dropout)(embed_target(target))
     for i in range(num_layers):
         y = TransformerDecoderBlock(**block, name=f"decoder_{i}")(y, memory)
-    y = layers.LayerNormalization()(y) if normalize_first else y
-    logits = layers.Dense(target_vocabulary_size, name="logits")(y)
+    y = last_norm(y)
+    if tie_embeddings:
+        logits = embed_target(y, reverse=True)
+    else:
+        logits = layers.Dense(target_vocabulary_size, use_bias=use_bias, name="logits")(y)
     return keras.Model({"source": source, "target": target}, logits, name=name)
