@@ -1,6 +1,7 @@
 """Sequence layers: each can be called on a whole sequence and stepped through it."""
 
 from keras_seq.layers.additive_attention import AdditiveAttention
+from keras_seq.layers.alibi import AlibiBias
 from keras_seq.layers.causal_window import CausalWindow
 from keras_seq.layers.cells import (
     GRUCell,
@@ -13,7 +14,9 @@ from keras_seq.layers.feed_forward import FeedForward
 from keras_seq.layers.gated_cell import GatedCell
 from keras_seq.layers.multi_head_attention import MultiHeadCrossAttention, MultiHeadSelfAttention
 from keras_seq.layers.positional_embedding import PositionalEmbedding, sinusoidal_positions
-from keras_seq.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
+from keras_seq.layers.recurrent import GRU, LSTM, SimpleRNN
+from keras_seq.layers.rnn import RNN
+from keras_seq.layers.rotary_embedding import RotaryEmbedding
 from keras_seq.layers.sequence_layer import SequenceLayer
 from keras_seq.layers.slice_update_gradient import register_slice_update_gradient
 from keras_seq.layers.transformer_decoder_block import TransformerDecoderBlock
@@ -24,6 +27,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "AdditiveAttention",
+    "AlibiBias",
     "CausalWindow",
     "FeedForward",
     "GRUCell",
@@ -34,6 +38,7 @@ __all__ = [
     "MultiHeadSelfAttention",
     "PeepholeLSTMCell",
     "PositionalEmbedding",
+    "RotaryEmbedding",
     "SequenceLayer",
     "SimpleRNN",
     "SimpleRNNCell",

@@ -1,125 +1,25 @@
 """Multi-head self-attention and cross-attention (Vaswani et al. 2017, section 3.2)."""
 
-import math
-
 import keras
-from keras import initializers, ops
+from keras import ops
 
-from keras_seq.layers.arguments import check_positive, check_rank, check_rate
-from keras_seq.layers.attention_cache import append, empty_cache
-from keras_seq.layers.masked_softmax import masked_softmax
-from keras_seq.layers.sequence_layer import SequenceLayer, implicit_mask
+from keras_seq.layers.alibi import AlibiBias
+from keras_seq.layers.arguments import check_positive, check_rank
+from keras_seq.layers.attention_cache import append, check_room, empty_cache
+from keras_seq.layers.attention_heads import MultiHeadAttention, heads_first
+from keras_seq.layers.rotary_embedding import RotaryEmbedding
+from keras_seq.layers.sequence_layer import implicit_mask
+from keras_seq.layers.sliding_window import (
+    after_chunk,
+    age,
+    before_chunk,
+    distance_in_chunk,
+    in_blocks,
+    nothing_before,
+    ring_step,
+)
 
-
-class MultiHeadAttention(SequenceLayer):
-    """What self- and cross-attention share: the projections, the scores, the weighted sum."""
-
-    def __init__(
-        self,
-        num_heads,
-        key_dim,
-        value_dim=None,
-        dropout=0.0,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        seed=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        layer = type(self).__name__
-        check_positive(layer, num_heads=num_heads, key_dim=key_dim, value_dim=value_dim or key_dim)
-        check_rate(layer, dropout=dropout)
-        self.num_heads = num_heads
-        self.key_dim = key_dim
-        self.value_dim = value_dim or key_dim
-        self.dropout = dropout
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
-
-    def _build_projections(self, query_features, context_features):
-        """Weights in the order and layout of `keras.layers.MultiHeadAttention`."""
-        heads = self.num_heads
-
-        def projection(name, kernel_shape, bias_shape):
-            kernel = self.add_weight(
-                name=f"{name}_kernel", shape=kernel_shape, initializer=self.kernel_initializer
-            )
-            if not self.use_bias:
-                return kernel, None
-            bias = self.add_weight(
-                name=f"{name}_bias", shape=bias_shape, initializer=self.bias_initializer
-            )
-            return kernel, bias
-
-        key, value = (heads, self.key_dim), (heads, self.value_dim)
-        self.query_kernel, self.query_bias = projection("query", (query_features, *key), key)
-        self.key_kernel, self.key_bias = projection("key", (context_features, *key), key)
-        self.value_kernel, self.value_bias = projection("value", (context_features, *value), value)
-        self.output_kernel, self.output_bias = projection(
-            "output", (*value, query_features), (query_features,)
-        )
-
-    def _split_heads(self, x, kernel, bias):
-        """Project (B, T, D) and split the heads: (B, H, T, K)."""
-        features, heads, width = kernel.shape
-        kernel = ops.cast(kernel, x.dtype)  # `initial_state` runs outside Keras' autocast
-        x = ops.matmul(x, ops.reshape(kernel, (features, heads * width)))
-        if bias is not None:
-            x = x + ops.reshape(ops.cast(bias, x.dtype), (heads * width,))
-        batch, time = ops.shape(x)[:2]
-        return ops.transpose(ops.reshape(x, (batch, time, heads, width)), (0, 2, 1, 3))
-
-    def _merge_heads(self, x):
-        """Put the heads side by side and project: (B, H, T, K) to (B, T, D)."""
-        heads, width, features = self.output_kernel.shape
-        batch, _, time, _ = ops.shape(x)
-        x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (batch, time, heads * width))
-        x = ops.matmul(x, ops.reshape(self.output_kernel, (heads * width, features)))
-        return x if self.output_bias is None else x + self.output_bias
-
-    def _query(self, x):
-        return self._split_heads(x, self.query_kernel, self.query_bias)
-
-    def _key_and_value(self, x):
-        return (
-            self._split_heads(x, self.key_kernel, self.key_bias),
-            self._split_heads(x, self.value_kernel, self.value_bias),
-        )
-
-    def _attend(self, query, key, value, attend, training):
-        """softmax(Q K^T / sqrt(K)) V.
-
-        Args:
-            query: (B, H, T, K); key, value: (B, H, S, K).
-            attend: booleans that broadcast to (B, H, T, S), True where T may look at S, or `None`.
-
-        Returns:
-            `(y, weights)`: (B, T, D) and (B, H, T, S). Where nothing may be attended to the weights
-            are zero.
-        """
-        scores = ops.matmul(query / math.sqrt(self.key_dim), ops.transpose(key, (0, 1, 3, 2)))
-        weights = masked_softmax(scores, attend)
-        dropped = weights
-        if training and self.dropout:
-            dropped = keras.random.dropout(weights, self.dropout, seed=self.seed_generator)
-        return self._merge_heads(ops.matmul(dropped, value)), weights
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_heads": self.num_heads,
-            "key_dim": self.key_dim,
-            "value_dim": self.value_dim,
-            "dropout": self.dropout,
-            "use_bias": self.use_bias,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-            "seed": self.seed,
-        }
+_POSITIONS = {"rotary": RotaryEmbedding, "alibi": AlibiBias}
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
@@ -131,14 +31,24 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         y       = concat(heads) W_O
 
     With `causal=True` position t attends to positions up to t, and the layer can be stepped: its
-    state holds the keys and values of all past positions (the KV cache). Weights are laid out as in
-    `keras.layers.MultiHeadAttention`, so `set_weights` works both ways.
+    state holds the keys and values of all past positions (the KV cache), or of the last
+    `sliding_window` ones, however long the sequence. Weights are laid out as in
+    `keras.layers.MultiHeadAttention` (`GroupQueryAttention` with `num_key_value_heads`), so
+    `set_weights` works both ways.
 
     Args:
         num_heads: H.
         key_dim: K, width of each head's queries and keys.
         value_dim: width of each head's values; `key_dim` if `None`.
         causal: whether a position sees only itself and earlier ones.
+        num_key_value_heads: G, heads of keys and values; groups of H / G heads of queries share one
+            (Ainslie et al. 2023, section 2.2), which makes the cache H / G times smaller. H if
+            `None`; 1 is multi-query attention.
+        sliding_window: W; position t sees the W positions up to t, itself included (Beltagy et al.
+            2020, section 3.1). Time and memory of a long call grow with T W. Needs `causal=True`.
+        positions: how scores know of positions: `None`, `"rotary"` (queries and keys are turned),
+            `"alibi"` (a penalty on distance), or a `RotaryEmbedding` or `AlibiBias`. A position is
+            a count of time steps, masked ones included.
         dropout: share of the attention weights to drop in training.
         use_bias: whether the projections have biases.
         kernel_initializer, bias_initializer: of the projections.
@@ -147,7 +57,9 @@ class MultiHeadSelfAttention(MultiHeadAttention):
     Call arguments, returns: see `call`.
 
     Raises:
-        ValueError: if a size or rate is out of range, or the state has too little room.
+        ValueError: if a size or rate is out of range, `num_heads` is no multiple of
+            `num_key_value_heads`, `sliding_window` is given without `causal`, `positions` is
+            unknown, `key_dim` is odd with rotary positions, or the state has too little room.
 
     Example:
 
@@ -165,13 +77,47 @@ class MultiHeadSelfAttention(MultiHeadAttention):
     ```
     """
 
-    def __init__(self, num_heads, key_dim, value_dim=None, causal=False, **kwargs):
-        super().__init__(num_heads, key_dim, value_dim=value_dim, **kwargs)
+    def __init__(
+        self,
+        num_heads,
+        key_dim,
+        value_dim=None,
+        causal=False,
+        num_key_value_heads=None,
+        sliding_window=None,
+        positions=None,
+        **kwargs,
+    ):
+        super().__init__(
+            num_heads, key_dim, value_dim, num_key_value_heads=num_key_value_heads, **kwargs
+        )
         self.causal = causal
+        self.sliding_window = sliding_window
+        if sliding_window is not None:
+            check_positive("MultiHeadSelfAttention", sliding_window=sliding_window)
+            if not causal:
+                raise ValueError(
+                    "`sliding_window` of MultiHeadSelfAttention counts back from each position and "
+                    f"needs `causal=True`. Received: sliding_window={sliding_window}, causal=False"
+                )
+        if isinstance(positions, dict):
+            positions = keras.saving.deserialize_keras_object(positions)
+        self.positions = positions
+        if isinstance(positions, str) and positions in _POSITIONS:
+            positions = _POSITIONS[positions](dtype=self.dtype_policy, name=positions)
+        if positions is not None and not isinstance(positions, tuple(_POSITIONS.values())):
+            raise ValueError(
+                f"`positions` of MultiHeadSelfAttention must be None, one of {list(_POSITIONS)}, a "
+                f"RotaryEmbedding or an AlibiBias. Received: {positions!r}"
+            )
+        self.rotary = positions if isinstance(positions, RotaryEmbedding) else None
+        self.alibi = positions if isinstance(positions, AlibiBias) else None
 
     def build(self, input_shape):
         check_rank("MultiHeadSelfAttention", "x", input_shape, 3, "(B, T, D)")
         self._build_projections(input_shape[-1], input_shape[-1])
+        if self.rotary is not None:
+            self.rotary.build((*input_shape[:2], self.num_heads, self.key_dim))
 
     def initial_state(self, batch_size, max_length=None):
         """An empty KV cache.
@@ -181,7 +127,8 @@ class MultiHeadSelfAttention(MultiHeadAttention):
             max_length: how many time steps the cache must hold.
 
         Returns:
-            Dict of tensors, see `keras_seq.layers.attention_cache.empty_cache`.
+            Dict of tensors, see `keras_seq.layers.attention_cache.empty_cache`, with room for L
+            positions: `max_length`, or `sliding_window` where that is less.
 
         Raises:
             ValueError: if the layer is not causal or `max_length` is missing.
@@ -192,10 +139,14 @@ class MultiHeadSelfAttention(MultiHeadAttention):
                 f"`max_length` of `initial_state` of `{self.name}` (MultiHeadSelfAttention) must "
                 "be the number of time steps that the cache has to hold. Received: None"
             )
+        length = max_length
+        if self.sliding_window is not None:
+            known = isinstance(max_length, int)
+            length = min(max_length, self.sliding_window) if known else self.sliding_window
         return empty_cache(
             batch_size,
-            self.num_heads,
-            max_length,
+            self.num_key_value_heads,
+            length,
             self.key_dim,
             self.value_dim,
             self.compute_dtype,
@@ -208,6 +159,7 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         initial_state=None,
         return_state=False,
         return_attention_scores=False,
+        attention_bias=None,
         training=None,
     ):
         """Attend.
@@ -217,46 +169,141 @@ class MultiHeadSelfAttention(MultiHeadAttention):
             mask: (B, T) boolean, False for positions that nobody may attend to.
             initial_state: a KV cache; the T positions follow those it holds (causal only).
             return_state: return the state, too. Without `initial_state` it has no room left.
-            return_attention_scores: return the attention weights, too: (B, H, T, T), or
-                (B, H, T, L) over the cache's positions.
+            return_attention_scores: return the attention weights, too: (B, H, T, S). The S keys are
+                the T positions; with a state the L places of the cache after the call; of a
+                sliding window and T > 1 what the state held, oldest first, and the T positions.
+            attention_bias: floats that broadcast to (B, H, T, S), added to the scores before the
+                softmax; -inf hides. For a step it is that step's bias over the cache, (B, H, 1, L).
+                With a sliding window not together with a state, whose places move.
             training: whether dropout is on.
 
         Returns:
             y of shape (B, T, D), then the scores and the state where asked for.
+
+        Raises:
+            ValueError: if the layer is not causal and a state is given or asked for, if the state
+                has too little room, or for an `attention_bias` of another shape.
         """
         mask = implicit_mask(x, mask)
-        query = self._query(x)
-        key, value = self._key_and_value(x)
+        batch, time = ops.shape(x)[:2]
         if return_state and initial_state is None:
-            initial_state = self.initial_state(ops.shape(x)[0], max_length=ops.shape(x)[1])
+            initial_state = self.initial_state(batch, max_length=time)
         if initial_state is not None:
             self._check_causal()
-            initial_state, attend = append(initial_state, key, value, mask)
-            key, value = initial_state["key"], initial_state["value"]
+            self._check_bias_goes_with_state(attention_bias)
+        query, key, value = self._query(x), self._key(x), self._value(x)
+        if self.rotary is not None:
+            position = 0 if initial_state is None else initial_state["position"]
+            angles = self.rotary.angles(query, position)
+            query, key = self.rotary.turn(query, *angles), self.rotary.turn(key, *angles)
+        explicit = return_attention_scores or attention_bias is not None
+        blocks = self._goes_in_blocks(x.shape[1], initial_state, explicit)
+        if self.sliding_window is not None and (blocks or initial_state is not None):
+            look = self._look_through_window
         else:
-            attend = self._visible(ops.shape(x)[1], mask)
-        y, scores = self._attend(query, key, value, attend, training)
-        returns = (y,)
+            look = self._look_everywhere
+        query, key, value, attend, distance, state = look(
+            query, key, value, mask, initial_state, blocks
+        )
+        bias = None
+        if self.alibi is not None:
+            bias = self.alibi.bias(distance, self.num_heads, query.dtype)
+        # Without masks a position sees itself at least.
+        nonempty = self.causal and mask is None
+        weights = self._weights(query, key, attend, bias, attention_bias, nonempty)
+        y = self._attend(weights, value, training)
+        if blocks:
+            y = ops.reshape(y, (batch, -1, y.shape[2]))[:, :time]
+        returns = (self._output(y),)
         if return_attention_scores:
-            returns += (scores,)
+            returns += (weights,)
         if return_state:
-            returns += (initial_state,)
-        return returns if len(returns) > 1 else y
+            returns += (state,)
+        return returns if len(returns) > 1 else returns[0]
 
-    def _visible(self, time, mask):
-        """(B, 1, 1, T) or (B or 1, 1, T, T) booleans: who may look at whom."""
-        attend = None if mask is None else ops.expand_dims(mask, (1, 2))
-        if self.causal:
-            t = ops.arange(time, dtype="int32")
-            upto = ops.expand_dims(ops.expand_dims(t, 0) <= ops.expand_dims(t, 1), (0, 1))
-            attend = upto if attend is None else ops.logical_and(attend, upto)
-        return attend
+    def _look_everywhere(self, query, key, value, mask, state, blocks):
+        """Who looks at whom in the sequence itself, or in the cache.
+
+        Returns:
+            `(query, key, value, attend, distance, state)`: (B, H, T, K), twice (B, G, S, K),
+            booleans that broadcast to (B, H, T, S), (T, S) int32 and the new state.
+        """
+        query, key, value = heads_first(query), heads_first(key), heads_first(value)
+        t = ops.arange(ops.shape(query)[2], dtype="int32")
+        if state is not None:
+            t = state["position"] + t
+            state, attend = append(state, key, value, mask)
+            key, value = state["key"], state["value"]
+        s = ops.arange(ops.shape(key)[2], dtype="int32")
+        distance = ops.expand_dims(t, 1) - s
+        if state is None:
+            attend = None if mask is None else ops.expand_dims(mask, (1, 2))
+            if self.causal:
+                attend = self._near(distance, attend)
+        return query, key, value, attend, distance, state
+
+    def _look_through_window(self, query, key, value, mask, state, blocks):
+        """The same where what may be seen is the last W positions: see `sliding_window`."""
+        length = self.sliding_window if state is None else state["key"].shape[2]
+        if state is not None:
+            if length < self.sliding_window:  # nothing may be forgotten yet
+                check_room(state["position"], key.shape[1], length)
+            if key.shape[1] == 1:
+                distance = age(state["position"], length)
+                state, attend = ring_step(state, heads_first(key), heads_first(value), mask)
+                return heads_first(query), state["key"], state["value"], attend, distance, state
+        if mask is None:
+            mask = ops.ones_like(key[:, :, 0, 0], dtype="bool")
+        before = nothing_before(key, value, length) if state is None else before_chunk(state)
+        time, chunk = ops.shape(key)[1], (key, value, mask)
+        sequence = [ops.concatenate(pair, axis=1) for pair in zip(before, chunk, strict=True)]
+        if state is not None:
+            state = after_chunk(state, sequence, time)
+        if blocks:
+            time = self.sliding_window
+            query, sequence = in_blocks(query, sequence, time)
+        distance = distance_in_chunk(time, length)
+        key, value, valid = sequence
+        attend = self._near(distance, ops.expand_dims(valid, (1, 2)))
+        return heads_first(query), heads_first(key), heads_first(value), attend, distance, state
+
+    def _near(self, distance, attend):
+        """`attend` less what is ahead, and what is further back than the window."""
+        near = distance >= 0
+        if self.sliding_window is not None:
+            near = ops.logical_and(near, distance < self.sliding_window)
+        return near if attend is None else ops.logical_and(attend, near)
+
+    def _goes_in_blocks(self, time, state, explicit):
+        """Whether blocks of W queries save anything: of time, or of unknown scores to show."""
+        window = self.sliding_window
+        if window is None or explicit:
+            return False
+        if state is None:
+            return time is None or time > 2 * window
+        return state["key"].shape[2] == window and (time is None or time > window)
+
+    def _check_bias_goes_with_state(self, attention_bias):
+        if attention_bias is not None and self.sliding_window is not None:
+            raise ValueError(
+                f"`attention_bias` of `{self.name}` (MultiHeadSelfAttention) cannot go with a "
+                "state: the places of a sliding window's cache belong to other positions at each "
+                "step. Call the layer on the whole sequence, or use `positions`."
+            )
 
     def compute_output_shape(self, x_shape):
         return tuple(x_shape)
 
     def get_config(self):
-        return {**super().get_config(), "causal": self.causal}
+        positions = self.positions
+        if isinstance(positions, keras.layers.Layer):
+            positions = keras.saving.serialize_keras_object(positions)
+        return {
+            **super().get_config(),
+            "causal": self.causal,
+            "sliding_window": self.sliding_window,
+            "positions": positions,
+        }
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
@@ -274,6 +321,8 @@ class MultiHeadCrossAttention(MultiHeadAttention):
         num_heads: H.
         key_dim: K, width of each head's queries and keys.
         value_dim: width of each head's values; `key_dim` if `None`.
+        num_key_value_heads: G, heads of keys and values, each shared by H / G heads of queries
+            (Ainslie et al. 2023); H if `None`.
         dropout: share of the attention weights to drop in training.
         use_bias: whether the projections have biases.
         kernel_initializer, bias_initializer: of the projections.
@@ -311,7 +360,7 @@ class MultiHeadCrossAttention(MultiHeadAttention):
             context_mask: (B, S) boolean, False where the source must not be attended to.
 
         Returns:
-            Dict of `key` and `value` (B, H, S, K) and `valid` (B, S) boolean.
+            Dict of `key` and `value` (B, G, S, K) and `valid` (B, S) boolean.
 
         Raises:
             ValueError: if `context` is missing.
@@ -324,7 +373,7 @@ class MultiHeadCrossAttention(MultiHeadAttention):
         self._check_built()
         mask = implicit_mask(context, context_mask)
         context = ops.cast(context, self.compute_dtype)
-        key, value = self._key_and_value(context)
+        key, value = heads_first(self._key(context)), heads_first(self._value(context))
         if mask is None:
             mask = ops.ones_like(context[:, :, 0], dtype="bool")
         return {"key": key, "value": value, "valid": mask}
@@ -338,6 +387,7 @@ class MultiHeadCrossAttention(MultiHeadAttention):
         initial_state=None,
         return_state=False,
         return_attention_scores=False,
+        attention_bias=None,
         training=None,
     ):
         """Attend to `context`.
@@ -350,6 +400,8 @@ class MultiHeadCrossAttention(MultiHeadAttention):
             initial_state: what `initial_state(..., context=...)` gave.
             return_state: return the state, too.
             return_attention_scores: return the attention weights (B, H, T, S), too.
+            attention_bias: floats that broadcast to (B, H, T, S), added to the scores before the
+                softmax; -inf hides. A step takes that of its own, (B, H, 1, S).
             training: whether dropout is on.
 
         Returns:
@@ -359,13 +411,14 @@ class MultiHeadCrossAttention(MultiHeadAttention):
             initial_state = self.initial_state(None, context=context, context_mask=context_mask)
         state = initial_state
         attend = ops.expand_dims(state["valid"], (1, 2))
-        y, scores = self._attend(self._query(x), state["key"], state["value"], attend, training)
-        returns = (y,)
+        query = heads_first(self._query(x))
+        weights = self._weights(query, state["key"], attend, attention_bias=attention_bias)
+        returns = (self._output(self._attend(weights, state["value"], training)),)
         if return_attention_scores:
-            returns += (scores,)
+            returns += (weights,)
         if return_state:
             returns += (state,)
-        return returns if len(returns) > 1 else y
+        return returns if len(returns) > 1 else returns[0]
 
     def compute_output_shape(self, x_shape, context_shape=None):
         return tuple(x_shape)
