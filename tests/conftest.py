@@ -26,6 +26,11 @@ def pytest_addoption(parser):
         action="store_true",
         help="make TensorFlow un-importable; for runs with KERAS_BACKEND=jax",
     )
+    parser.addoption(
+        "--all-random-models",
+        action="store_true",
+        help="generate with 200 random models instead of 20",
+    )
 
 
 def pytest_configure(config):
