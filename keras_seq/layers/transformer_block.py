@@ -59,12 +59,10 @@ class TransformerBlock(SequenceLayer):
     def _build_self_attention(self, shape, causal):
         self.self_attention = MultiHeadSelfAttention(
             causal=causal,
+            num_key_value_heads=self.num_key_value_heads,
+            sliding_window=self.sliding_window,
+            positions=self.positions,
             name="self_attention",
-            **{
-                n: getattr(self, n)
-                for n in ("num_key_value_heads", "sliding_window", "positions")
-                if getattr(self, n)
-            },
             **self._attention_arguments(shape[-1]),
         )
         self.self_attention.build(shape)
