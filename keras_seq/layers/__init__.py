@@ -15,6 +15,7 @@ from keras_seq.layers.gated_cell import GatedCell
 from keras_seq.layers.multi_head_attention import MultiHeadCrossAttention, MultiHeadSelfAttention
 from keras_seq.layers.positional_embedding import PositionalEmbedding, sinusoidal_positions
 from keras_seq.layers.recurrent import GRU, LSTM, SimpleRNN
+from keras_seq.layers.rms_normalization import RMSNormalization
 from keras_seq.layers.rnn import RNN
 from keras_seq.layers.rotary_embedding import RotaryEmbedding
 from keras_seq.layers.sequence_layer import SequenceLayer
@@ -38,6 +39,7 @@ __all__ = [
     "MultiHeadSelfAttention",
     "PeepholeLSTMCell",
     "PositionalEmbedding",
+    "RMSNormalization",
     "RotaryEmbedding",
     "SequenceLayer",
     "SimpleRNN",

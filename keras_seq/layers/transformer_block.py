@@ -7,6 +7,7 @@ from keras_seq.layers.arguments import check_positive, check_rate
 from keras_seq.layers.feed_forward import FeedForward
 from keras_seq.layers.fresh_initializer import fresh
 from keras_seq.layers.multi_head_attention import MultiHeadSelfAttention
+from keras_seq.layers.rms_normalization import RMSNormalization
 from keras_seq.layers.sequence_layer import SequenceLayer
 
 
@@ -181,5 +182,5 @@ def normalization_layer(normalization, epsilon=1e-5, use_bias=True, **kwargs):
     if normalization == "layer":
         return keras.layers.LayerNormalization(epsilon=epsilon, center=use_bias, **kwargs)
     if normalization == "rms":
-        return keras.layers.RMSNormalization(epsilon=epsilon, **kwargs)
+        return RMSNormalization(epsilon=epsilon, **kwargs)
     raise ValueError(f"`normalization` must be 'layer' or 'rms'. Received: {normalization!r}")

@@ -95,8 +95,10 @@ def transformer(
     }
     use_bias = block.get("use_bias", True)
 
-    def embedding(vocabulary_size):
-        return PositionalEmbedding(vocabulary_size, hidden_dim, sequence_length, kind=kind)
+    def embedding(vocabulary_size, name):
+        return PositionalEmbedding(
+            vocabulary_size, hidden_dim, sequence_length, kind=kind, name=name
+        )
 
     def last_norm(x, name=None):
         if not normalize_first:
@@ -106,13 +108,16 @@ def transformer(
     source = keras.Input((None,), dtype="int32", name="source")
     target = keras.Input((None,), dtype="int32", name="target")
 
-    embed_source = embedding(source_vocabulary_size)
+    shared = "embedding" if share_embeddings else "source_embedding"
+    embed_source = embedding(source_vocabulary_size, shared)
     x = layers.Dropout(dropout)(embed_source(source))
     for i in range(num_layers):
         x = TransformerEncoderBlock(**block, name=f"encoder_{i}")(x)
     memory = last_norm(x, name="memory")
 
-    embed_target = embed_source if share_embeddings else embedding(target_vocabulary_size)
+    embed_target = embed_source
+    if not share_embeddings:
+        embed_target = embedding(target_vocabulary_size, "target_embedding")
     y = layers.Dropout(dropout)(embed_target(target))
     for i in range(num_layers):
         y = TransformerDecoderBlock(**block, name=f"decoder_{i}")(y, memory)

@@ -5,6 +5,7 @@ from keras_seq.plots.attention_scores import attention_scores
 from keras_seq.plots.gates import gates
 from keras_seq.plots.gradient_flow import gradient_flow
 from keras_seq.plots.learning_curves import learning_curves
+from keras_seq.plots.positional_encoding import positional_encoding
 
 __all__ = [
     "attention_map",
@@ -13,4 +14,5 @@ __all__ = [
     "gates",
     "gradient_flow",
     "learning_curves",
+    "positional_encoding",
 ]
