@@ -11,7 +11,8 @@ import tensorflow as tf
 from keras import ops
 
 from keras_seq.layers.loops_tensorflow import unroll
-from keras_seq.layers.recurrent import LSTM, RNN
+from keras_seq.layers.recurrent import LSTM
+from keras_seq.layers.rnn import RNN
 from keras_seq.layers.sequence_layer import implicit_mask
 
 # LiteRT packs a kernel anew for each product of the graph. Copies of it that together leave a

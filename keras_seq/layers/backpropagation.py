@@ -55,10 +55,10 @@ def _forward(steps, given):
             if cell.adds_products:
                 z = overwrite(p, "x", n["x"] + a)
                 updated = cell.pointwise(z, state, *others)
-                stored.append(_named(state))
+                stored.append(loops.named(state))
             else:
                 updated = cell.update(n["x"], a, state, *others)
-                stored.append({"a": a, **_named(state)})
+                stored.append({"a": a, **loops.named(state)})
             new.append(step.settle(updated, state, n))
             stored[-1]["h"] = new[-1][0]
         return new, stored
@@ -68,7 +68,7 @@ def _forward(steps, given):
     like = []
     for x, state in zip(arrays, states, strict=True):
         a = {} if cell.adds_products else {"a": x["x"][0]}
-        like.append({**a, **_named(state), "h": state[0]})
+        like.append({**a, **loops.named(state), "h": state[0]})
     states, stored, xs = loops.scan(turn, states, arrays, like, overwritten=("x",), sliced=("x",))
     outputs = [(part.pop("h"), state) for part, state in zip(stored, states, strict=True)]
     stored = [{**part, "x": x["x"]} for part, x in zip(stored, xs, strict=True)]
@@ -142,7 +142,3 @@ def _seen(given, p, h):
     """h as its product sees it, or the gradient of that: both are multiplied alike."""
     dropped = given["parts"][p][2]
     return h if dropped is None else h * dropped
-
-
-def _named(state):
-    return {f"state_{i}": s for i, s in enumerate(state)}

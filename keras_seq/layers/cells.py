@@ -275,6 +275,17 @@ class GRUCell(GatedCell):
         z, _, g = self.gates(x, h, state).values()
         return [z * previous + (1 - z) * g]
 
+    def gates_before(self, x, state, kernel, bias, weights):
+        if self.reset_after:
+            return super().gates_before(x, state, kernel, bias, weights)
+        (previous,), width = state, 2 * self.units
+        h = ops.matmul(previous, kernel[:, :width])
+        h = ops.concatenate([h, ops.zeros_like(previous)], axis=-1)
+        r = self.gates(x, h, state)["r"]  # which the candidate's product hangs on
+        inside = ops.matmul(r * previous, kernel[:, width:])
+        x = ops.concatenate([x[:, :width], x[:, width:] + inside], axis=-1)
+        return self.gates(x, h, state)
+
     def advance(self, x, h, state, kernel, bias, weights):
         if self.reset_after:
             return super().advance(x, h, state, kernel, bias, weights)

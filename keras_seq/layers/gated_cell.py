@@ -229,6 +229,19 @@ class GatedCell(keras.layers.Layer):
         """
         return {}
 
+    def gates_before(self, x, state, kernel, bias, weights):
+        """The gates' activations by name, from the projected input and the state before a step.
+
+        Args:
+            x: (B, num_gates * U), the projected input.
+            state: list of (B, U) tensors.
+            kernel, bias, weights: of `recurrent_weights`.
+        """
+        h = ops.matmul(state[0], kernel)
+        h = h if bias is None else h + bias
+        products = (x + h,) if self.adds_products else (x, h)
+        return self.gates(*products, state, *weights)
+
     @property
     def adds_products(self):
         """Whether the equations see the sum of the products alone, so that it alone is stored."""

@@ -4,7 +4,6 @@ from keras import ops
 
 from keras_seq.layers import loops
 from keras_seq.layers.arguments import check_rank
-from keras_seq.layers.cells import GRUCell
 from keras_seq.layers.gated_cell import GatedCell
 from keras_seq.layers.recurrence import time_first
 from keras_seq.layers.sequence_layer import check_marks, implicit_mask
@@ -76,7 +75,8 @@ def gates(layer, x, mask=None, initial_state=None):
     x = time_first(x, layer.go_backwards)
     time, batch = ops.shape(x)[:2]
     rows = [ops.reshape(a, (-1, a.shape[-1])) for a in (x, *states)]  # (T * B, ...), as cells know
-    found = _gates_of_rows(cell, rows[0], rows[1:])
+    projected = cell.project(rows[0], *cell.input_weights(rows[0].dtype))
+    found = cell.gates_before(projected, rows[1:], *cell.recurrent_weights(projected.dtype))
     activations = {}
     for name, values in found.items():
         values = time_first(ops.reshape(values, (time, batch, values.shape[-1])), False)
@@ -121,37 +121,11 @@ def open_run(layer, x, state, mask=None, reset=None, added=None):
             new = [ops.where(now["mask"], n, o) for n, o in zip(new, old, strict=True)]
         if "added" in now:
             new = [new[0] + now["added"], *new[1:]]
-        return [list(new)], [{"h": new[0], **named(old)}]
+        return [list(new)], [{"h": new[0], **loops.named(old)}]
 
-    def named(state):
-        return {f"state_{i}": part for i, part in enumerate(state)}
-
-    like = [{"h": state[0], **named(state)}]
+    like = [{"h": state[0], **loops.named(state)}]
     (after,), (found,), _ = loops.scan(turn, [state], [arrays], like)
     return [found[f"state_{i}"] for i in range(len(state))], found["h"], after
-
-
-def _gates_of_rows(cell, x, state):
-    """Gates of rows that know nothing of time: x (N, D), state a list of (N, U)."""
-    x = cell.project(x, *cell.input_weights(x.dtype))
-    kernel, bias, others = cell.recurrent_weights(x.dtype)
-    if cell.products_inside_gates:
-        return _reset_before(cell, x, state, kernel)
-    h = ops.matmul(state[0], kernel)
-    h = h if bias is None else h + bias
-    products = (x + h,) if cell.adds_products else (x, h)
-    return cell.gates(*products, state, *others)
-
-
-def _reset_before(cell, x, state, kernel):
-    """A GRU whose candidate sees (r * h) U_g, which hangs on r: r first, then all three."""
-    width = 2 * cell.units
-    h = ops.matmul(state[0], kernel[:, :width])
-    h = ops.concatenate([h, ops.zeros_like(state[0])], axis=-1)
-    r = cell.gates(x, h, state)["r"]
-    inside = ops.matmul(r * state[0], kernel[:, width:])
-    x = ops.concatenate([x[:, :width], x[:, width:] + inside], axis=-1)
-    return cell.gates(x, h, state)
 
 
 def _check_gates(cell, who):
@@ -161,9 +135,9 @@ def _check_gates(cell, who):
             "`gates`. Take LSTM or GRU, or give your cell a `gates` method that returns its "
             "activations by name (see keras_seq.layers.GatedCell.gates)."
         )
-    if cell.products_inside_gates and not isinstance(cell, GRUCell):
+    if cell.products_inside_gates and type(cell).gates_before is GatedCell.gates_before:
         raise ValueError(
             f"{who} has a cell, {type(cell).__name__}, that multiplies inside a gate "
-            "(`products_inside_gates`), so its gates cannot be had from its two products. Only "
-            "GRUCell(reset_after=False) is known among such cells."
+            "(`products_inside_gates`), so its gates cannot be had from its two products. Give it "
+            "`gates_before`, as keras_seq.layers.GRUCell has it."
         )

@@ -48,6 +48,11 @@ def scan(turn, carry, xs, like, reverse=False, overwritten=(), sliced=(), in_pla
     return carry, outputs, xs
 
 
+def named(state):
+    """The parts of a state as `scan` takes and gives arrays: by name."""
+    return {f"state_{i}": part for i, part in enumerate(state)}
+
+
 def with_gradient(forward, backward):
     """A function of one nest whose gradient is given.
 

@@ -50,11 +50,11 @@ def _forward_and_backward(run, steps):
         def turn(state, now, overwrite):
             marks = {name: now[0][name] for name in given["marks"]}
             outputs, after = run(now[0]["x"], marks, state, given["dropped"], given["weights"])
-            return after, [{"outputs": outputs, **_named(state)}]
+            return after, [{"outputs": outputs, **loops.named(state)}]
 
         state = given["state"]
         outputs = ops.repeat(ops.expand_dims(state[0], 0), steps, axis=0)  # (S, B, U)
-        like = [{"outputs": outputs, **_named(state)}]
+        like = [{"outputs": outputs, **loops.named(state)}]
         arrays = [{"x": given["x"], **given["marks"]}]
         state, stored, _ = loops.scan(turn, state, arrays, like)
         return (stored[0].pop("outputs"), state), stored[0]
@@ -106,7 +106,3 @@ def _in_segments(arrays, count, steps, time):
     x = split("x", arrays["x"])
     marks = {name: split(name, ops.cast(array, "int8")) for name, array in marks.items()}
     return x, {name: ops.cast(array, "bool") for name, array in marks.items()}
-
-
-def _named(state):
-    return {f"state_{i}": s for i, s in enumerate(state)}

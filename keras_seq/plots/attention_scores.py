@@ -2,19 +2,11 @@
 
 import inspect
 
-import keras
 import numpy as np
 from keras import ops
 
-from keras_seq._keras import (
-    fill_arguments,
-    functional_of,
-    get_mask,
-    graph_nodes,
-    graph_outputs,
-    is_functional,
-    set_mask,
-)
+from keras_seq._keras import functional_of, graph_nodes, is_functional
+from keras_seq.graph_walk import match_inputs, walk
 
 
 def attention_scores(model, inputs):
@@ -68,30 +60,15 @@ def attention_scores(model, inputs):
             f"Received: model `{model.name}` with the layers {names}"
         )
     scores = {}
-    _run(model, _match_inputs(functional_of(model), inputs), scores, prefix="")
+
+    def call(name, operation, args, kwargs):
+        if not _gives_scores(operation):
+            return operation(*args, **kwargs)
+        outputs, scores[name] = _attend(operation, args, kwargs)
+        return outputs
+
+    walk(model, match_inputs(functional_of(model), inputs), call)
     return scores
-
-
-def _run(model, flat_inputs, scores, prefix):
-    """Run a model's graph on a flat list of tensors and add to `scores`; returns flat outputs."""
-    values = {id(t): x for t, x in zip(functional_of(model).inputs, flat_inputs, strict=True)}
-    calls = {}
-    for node in graph_nodes(model):
-        operation = node.operation
-        args, kwargs = fill_arguments(node, values)
-        calls[operation.name] = calls.get(operation.name, 0) + 1
-        again = f"_call_{calls[operation.name]}" if calls[operation.name] > 1 else ""
-        name = f"{prefix}{operation.name}{again}"
-        if is_functional(operation):
-            tensors = _inner_inputs(operation, args, kwargs)
-            outputs = _run(operation, tensors, scores, prefix=f"{name}/")
-        elif _gives_scores(operation):
-            outputs, scores[name] = _attend(operation, args, kwargs)
-        else:
-            outputs = operation(*args, **kwargs)
-        for tensor, value in zip(node.outputs, keras.tree.flatten(outputs), strict=True):
-            values[id(tensor)] = value
-    return [values[id(t)] for t in graph_outputs(model)[0]]
 
 
 def _attend(layer, args, kwargs):
@@ -121,68 +98,3 @@ def _has_attention(model):
         else _gives_scores(node.operation)
         for node in graph_nodes(model)
     )
-
-
-def _inner_inputs(model, args, kwargs):
-    """The tensors that a node hands to the model inside the model, with the masks it passes."""
-    bound = inspect.signature(model.call).bind(*args, **kwargs).arguments
-    tensors = keras.tree.flatten(bound["inputs"])
-    masks = keras.tree.flatten(bound["mask"]) if bound.get("mask") is not None else []
-    for x, mask in zip(tensors, masks, strict=False):
-        set_mask(x, mask)
-    return tensors
-
-
-def _match_inputs(functional, inputs):
-    """`inputs` as tensors in the order of the model's inputs, masks kept."""
-    structure, symbolic = functional.input, functional.inputs
-    if isinstance(inputs, dict):
-        # As in the model's call: a dict goes by the model's own keys, or by the tensors' names.
-        own = isinstance(structure, dict)
-        names = list(structure) if own else [t.name for t in symbolic]
-        missing = [name for name in names if name not in inputs]
-        if missing:
-            raise ValueError(
-                f"`inputs` must hold the inputs of model `{functional.name}`: {names}. Received: "
-                f"{sorted(inputs)}, which lacks {missing}"
-            )
-        chosen = {name: inputs[name] for name in names}
-        values = _flatten_like(structure, chosen) if own else list(chosen.values())
-    elif len(symbolic) == 1:
-        single = isinstance(inputs, (list, tuple)) and len(inputs) == 1
-        # [x] is a list of one input, [[1, 2, 3]] one batch of token ids: the rank tells.
-        single = single and np.ndim(inputs[0]) == len(symbolic[0].shape)
-        values = [inputs[0] if single else inputs]
-    else:
-        values = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
-    if len(values) != len(symbolic):
-        raise ValueError(
-            f"`inputs` must hold the {len(symbolic)} inputs of model `{functional.name}`: "
-            f"{[t.name for t in symbolic]}. Received: {len(values)} of them"
-        )
-    return [_convert(t, value) for t, value in zip(symbolic, values, strict=True)]
-
-
-def _flatten_like(structure, values):
-    """Flatten `values` only as deep as `structure`: a nested list of numbers is one array."""
-    return keras.tree.flatten(
-        keras.tree.map_structure_up_to(structure, lambda _, value: _Leaf(value), structure, values)
-    )
-
-
-class _Leaf:
-    """Keeps `keras.tree` from looking into a value."""
-
-    def __init__(self, value):
-        self.value = value
-
-
-def _convert(symbolic, value):
-    value = value.value if isinstance(value, _Leaf) else value
-    x = ops.convert_to_tensor(value, dtype=symbolic.dtype)
-    if len(x.shape) != len(symbolic.shape):
-        raise ValueError(
-            f"The input `{symbolic.name}` must have shape {symbolic.shape}, batch first. Received: "
-            f"shape {tuple(x.shape)}. Add the batch axis to a single example: x[None]"
-        )
-    return set_mask(x, get_mask(value) if ops.is_tensor(value) else None)

@@ -1,21 +1,13 @@
 """How much gradient of the loss reaches each time step of a model's recurrent layers."""
 
-import collections
 import inspect
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_seq._keras import (
-    fill_arguments,
-    functional_of,
-    get_mask,
-    graph_nodes,
-    graph_outputs,
-    is_functional,
-    set_mask,
-)
+from keras_seq._keras import functional_of, graph_outputs, is_functional, set_mask
+from keras_seq.graph_walk import match_inputs, walk
 from keras_seq.layers import RNN
 from keras_seq.layers.gates import open_run
 from keras_seq.layers.sequence_layer import implicit_mask
@@ -49,7 +41,7 @@ def gradient_flow(model, x, y, loss=None):
     Returns:
         Dict from layer name to a float64 array (T,): the Euclidean norm of dL/dh_t over all rows
         and units, time in the order of the layer's input. A layer that is called again has another
-        entry, `NAME_call_2`.
+        entry, `NAME_call_2`; one of a model inside the model is `MODEL/LAYER`.
 
     Raises:
         TypeError: if `model` has no graph to walk.
@@ -78,7 +70,7 @@ def gradient_flow(model, x, y, loss=None):
             f"walked. Received: {type(model).__name__} `{getattr(model, 'name', '')}`"
         )
     loss = _loss_of(model, loss)
-    inputs = _match_inputs(functional_of(model), x)
+    inputs = match_inputs(functional_of(model), x, "x")
     y = keras.tree.map_structure(ops.convert_to_tensor, y)
     directions = {}
 
@@ -136,34 +128,27 @@ class _Walk:
         self.perturbations = perturbations
         self.zeros = {}
         self.reverse = {}
-        self.calls = collections.Counter()
 
     def model(self, model, inputs):
-        functional = functional_of(model)
-        values = {id(t): value for t, value in zip(functional.inputs, inputs, strict=True)}
-        for node in graph_nodes(model):
-            args, kwargs = fill_arguments(node, values)
-            outputs = keras.tree.flatten(self._call(node.operation, args, kwargs))
-            for tensor, value in zip(node.outputs, outputs, strict=True):
-                values[id(tensor)] = value
-        symbolic, pack = graph_outputs(model)
-        return pack([values[id(t)] for t in symbolic])
+        pack = graph_outputs(model)[1]
+        return pack(walk(model, inputs, self._call))
 
-    def _call(self, operation, args, kwargs):
-        if isinstance(operation, RNN):
-            bound = inspect.signature(operation.call).bind(*args, **kwargs).arguments
-            return self._recurrent(operation, **bound)
-        if is_functional(operation):
-            bound = inspect.signature(operation.call).bind(*args, **kwargs).arguments
-            inputs = _match_inputs(functional_of(operation), bound["inputs"])
-            if bound.get("mask") is not None:
-                for tensor, mask in zip(inputs, keras.tree.flatten(bound["mask"]), strict=False):
-                    set_mask(tensor, mask)
-            return self.model(operation, inputs)
-        return operation(*args, **kwargs)
+    def _call(self, name, operation, args, kwargs):
+        if not isinstance(operation, RNN):
+            return operation(*args, **kwargs)
+        bound = inspect.signature(operation.call).bind(*args, **kwargs).arguments
+        return self._recurrent(name, operation, **bound)
 
     def _recurrent(
-        self, layer, x, initial_state=None, mask=None, reset=None, return_state=False, training=None
+        self,
+        name,
+        layer,
+        x,
+        initial_state=None,
+        mask=None,
+        reset=None,
+        return_state=False,
+        training=None,
     ):
         """`RNN.call` at inference, with e_t added."""
         mask = implicit_mask(x, mask)
@@ -172,9 +157,6 @@ class _Walk:
             initial_state = [ops.convert_to_tensor(state) for state in layer.states]
         state = layer.initial_state(ops.shape(x)[0], initial_state=initial_state)
         e = ops.zeros((x.shape[1], *state[0].shape), dtype=state[0].dtype)
-        self.calls[layer.name] += 1
-        count = self.calls[layer.name]
-        name = layer.name if count == 1 else f"{layer.name}_call_{count}"
         self.zeros[name], self.reverse[name] = e, layer.go_backwards
         e = self.perturbations.get(name, e)
         # e comes after the mask, so that h_t of a masked step, which is h_{t-1}, has its gradient.
@@ -208,41 +190,6 @@ def _loss_of(model, loss):
         return ops.mean(function(y, keras.tree.flatten(predicted)[0]))
 
     return mean
-
-
-def _match_inputs(functional, x):
-    """`x` as a list of tensors in the order of the model's inputs, masks kept."""
-    symbolic = functional.inputs
-    if isinstance(x, dict):
-        own = isinstance(functional.input, dict)
-        names = list(functional.input) if own else [t.name for t in symbolic]
-        missing = [name for name in names if name not in x]
-        if missing:
-            raise ValueError(
-                f"`x` must hold the inputs of model `{functional.name}`: {names}. Received: "
-                f"{list(x)}, which lacks {missing}"
-            )
-        chosen = {name: x[name] for name in names}
-        values = keras.tree.flatten(chosen) if own else list(chosen.values())
-    else:
-        values = list(x) if isinstance(x, (list, tuple)) else [x]
-    if len(values) != len(symbolic):
-        raise ValueError(
-            f"`x` must hold the {len(symbolic)} inputs of model `{functional.name}`: "
-            f"{[t.name for t in symbolic]}. Received: {len(values)} of them"
-        )
-    return [_convert(t, value) for t, value in zip(symbolic, values, strict=True)]
-
-
-def _convert(symbolic, value):
-    tensor = ops.convert_to_tensor(value, dtype=symbolic.dtype)
-    pairs = zip(symbolic.shape, tensor.shape, strict=False)
-    if len(tensor.shape) != len(symbolic.shape) or any(n not in (None, m) for n, m in pairs):
-        raise ValueError(
-            f"`x` of the input `{symbolic.name}` must have shape {tuple(symbolic.shape)}, batch "
-            f"first. Received: shape {tuple(tensor.shape)}"
-        )
-    return set_mask(tensor, get_mask(value) if ops.is_tensor(value) else None)
 
 
 def _check_backend():
