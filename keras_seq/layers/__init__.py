@@ -10,9 +10,11 @@ from keras_seq.layers.cells import (
     PeepholeLSTMCell,
     SimpleRNNCell,
 )
+from keras_seq.layers.dot_attention import DotAttention
 from keras_seq.layers.feed_forward import FeedForward
 from keras_seq.layers.gated_cell import GatedCell
-from keras_seq.layers.multi_head_attention import MultiHeadCrossAttention, MultiHeadSelfAttention
+from keras_seq.layers.multi_head_attention import MultiHeadSelfAttention
+from keras_seq.layers.multi_head_cross_attention import MultiHeadCrossAttention
 from keras_seq.layers.positional_embedding import PositionalEmbedding, sinusoidal_positions
 from keras_seq.layers.recurrent import GRU, LSTM, SimpleRNN
 from keras_seq.layers.rms_normalization import RMSNormalization
@@ -30,6 +32,7 @@ __all__ = [
     "AdditiveAttention",
     "AlibiBias",
     "CausalWindow",
+    "DotAttention",
     "FeedForward",
     "GRUCell",
     "GatedCell",
