@@ -28,7 +28,7 @@ def attention(x, context, weights, visible, positions=None, bias=None):
     Args:
         x: (B, T, D); context: (B, S, D2).
         weights: kernel and bias of query, key, value and output in turn, heads apart.
-        visible: (B, T, S) boolean.
+        visible: booleans that broadcast to (B, T, S).
         positions: `None`, "rotary" or "alibi".
         bias: (B, H, T, S), added to the scores.
 
@@ -40,6 +40,7 @@ def attention(x, context, weights, visible, positions=None, bias=None):
     group = heads // wk.shape[1]
     scores = np.zeros((len(x), heads, x.shape[1], context.shape[1]))
     y = np.zeros((*x.shape[:2], wo.shape[-1])) + bo
+    visible = np.broadcast_to(visible, (len(x), x.shape[1], context.shape[1]))
     for b, h in np.ndindex(len(x), heads):
         g = h // group
         q, k, v = (

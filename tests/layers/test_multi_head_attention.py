@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from attention_equations import attention, band
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
@@ -114,6 +115,118 @@ def test_cross_attention_gives_the_numbers_of_keras_with_weights_set_both_ways(v
     np.testing.assert_allclose(*numpy(got, expected), atol=1e-5)
 
 
+@pytest.mark.parametrize("positions", ["rotary", "alibi", ks.layers.RotaryEmbedding(50, 2.0)])
+def test_two_sided_attention_with_positions_keeps_the_laws(positions):
+    layer = ks.layers.MultiHeadSelfAttention(2, 4, positions=positions)
+    laws = ["padding changes nothing", "config round trip", "mixed precision"]
+    check_sequence_layer(layer, (2, 5, 4), laws=laws)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("positions", ["rotary", "alibi"])
+def test_positions_are_the_papers_equations(positions, causal):
+    layer = ks.layers.MultiHeadSelfAttention(3, 4, causal=causal, positions=positions)
+    x = normal(2, 5, 6)
+    layer(x)
+    weights = randomise(layer)
+    visible = MASK[:, None] & band(5) if causal else MASK[:, None]
+    got = layer(x, mask=ops.convert_to_tensor(MASK), return_attention_scores=True)
+    for a, b in zip(numpy(*got), attention(x, x, weights, visible, positions), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_layer_of_positions_comes_back_with_the_configuration():
+    positions = ks.layers.RotaryEmbedding(max_wavelength=50)
+    layer = ks.layers.MultiHeadSelfAttention(2, 4, positions=positions)
+    again = ks.layers.MultiHeadSelfAttention.from_config(layer.get_config())
+    assert again.rotary.max_wavelength == 50
+    assert ks.layers.MultiHeadSelfAttention(2, 4, positions="alibi").alibi.alibi_bias_max == 8
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_bias_is_added_to_the_scores_and_minus_infinity_hides(causal):
+    layer, x = ks.layers.MultiHeadSelfAttention(2, 3, causal=causal), normal(2, 5, 6)
+    layer(x)
+    weights, bias = randomise(layer), normal(1, 2, 5, 5, seed=3)
+    hidden = np.random.default_rng(0).random((5, 5)) < 0.3
+    hidden[2] = True  # this position has nothing to look at
+    bias = np.where(hidden, -np.inf, bias).astype("float32")
+    got = layer(x, attention_bias=bias, return_attention_scores=True)
+    bias = np.repeat(np.where(hidden, 0, bias), 2, axis=0)
+    visible = ~hidden[None] & band(5) if causal else ~hidden[None]
+    for a, b in zip(numpy(*got), attention(x, x, weights, visible, bias=bias), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_step_takes_its_bias_over_the_cache_and_gives_its_scores():
+    layer, x = ks.layers.MultiHeadSelfAttention(2, 3, causal=True), normal(2, 5, 6)
+    layer(x)
+    bias = normal(1, 2, 5, 5, seed=3)
+    whole, whole_scores = numpy(*layer(x, attention_bias=bias, return_attention_scores=True))
+    state = layer.initial_state(2, max_length=5)
+    for t in range(5):
+        y, scores, state = layer.step(
+            x[:, t : t + 1],
+            state,
+            attention_bias=bias[:, :, t : t + 1],
+            return_attention_scores=True,
+        )
+        got = numpy(y, scores)
+        np.testing.assert_allclose(got[0], whole[:, t : t + 1], atol=1e-5)
+        np.testing.assert_allclose(got[1], whole_scores[:, :, t : t + 1], atol=1e-5)
+
+
+def test_a_bias_of_cross_attention_is_added_in_call_and_step():
+    layer, x, context = ks.layers.MultiHeadCrossAttention(2, 3), normal(2, 4, 6), normal(2, 5, 7)
+    layer(x, context)
+    weights, bias = randomise(layer), normal(2, 2, 4, 5, seed=3)
+    expected, scores = attention(x, context, weights, np.ones((2, 4, 5), bool), bias=bias)
+    (y,) = numpy(layer(x, context, attention_bias=bias))
+    np.testing.assert_allclose(y, expected, atol=1e-5)
+    state = layer.initial_state(2, context=context)
+    y, got, _ = layer.step(
+        x[:, 1:2], state, attention_bias=bias[:, :, 1:2], return_attention_scores=True
+    )
+    np.testing.assert_allclose(*numpy(y, expected[:, 1:2]), atol=1e-5)
+    np.testing.assert_allclose(*numpy(got, scores[:, :, 1:2]), atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (1, 3, 5, 5), (1, 1, 1, 4)])
+def test_a_bias_that_does_not_fit_is_refused(shape):
+    layer = ks.layers.MultiHeadSelfAttention(2, 3)
+    with pytest.raises(ValueError, match=r"`attention_bias` of .*\(B, H, T, S\) = \(2, 2, 5, 5\)"):
+        layer(normal(2, 5, 6), attention_bias=normal(*shape))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_self_attention_gives_the_numbers_of_torch(causal):
+    torch = pytest.importorskip("torch")
+    theirs = torch.nn.MultiheadAttention(6, 2, batch_first=True)
+    ours, x = ks.layers.MultiHeadSelfAttention(2, 3, causal=causal), normal(2, 5, 6)
+    ours(x)
+    wq, bq, wk, bk, wv, bv, wo, bo = randomise(ours)
+    rows = [w.reshape(6, 6).T for w in (wq, wk, wv)]
+    weights = {
+        "in_proj_weight": np.concatenate(rows),
+        "in_proj_bias": np.concatenate([b.reshape(6) for b in (bq, bk, bv)]),
+        "out_proj.weight": wo.reshape(6, 6).T,
+        "out_proj.bias": bo,
+    }
+    theirs.load_state_dict({n: torch.tensor(w, dtype=torch.float32) for n, w in weights.items()})
+    mask = np.array([[True] * 3 + [False] * 2, [True] * 5])
+    ahead = torch.triu(torch.ones(5, 5, dtype=torch.bool), 1) if causal else None
+    with torch.no_grad():
+        expected = theirs(
+            *[torch.tensor(x)] * 3,
+            key_padding_mask=torch.tensor(~mask),
+            attn_mask=ahead,
+            average_attn_weights=False,
+        )
+    got = ours(x, mask=ops.convert_to_tensor(mask), return_attention_scores=True)
+    for a, b in zip(numpy(*got), expected, strict=True):
+        np.testing.assert_allclose(a, b.numpy(), atol=1e-5)
+
+
 def test_the_context_of_a_state_is_projected_once():
     layer, x, context = ks.layers.MultiHeadCrossAttention(2, 3), normal(2, 4, 6), normal(2, 5, 7)
     whole = layer(x, context)
@@ -153,6 +266,18 @@ def test_dropout_drops_weights_in_training_and_keeps_the_expectation(cross):
 def test_bad_constructor_arguments_are_named(name, arguments, named):
     with pytest.raises(ValueError, match=named):
         getattr(ks.layers, name)(**{"num_heads": 2, "key_dim": 3, **arguments})
+
+
+@pytest.mark.parametrize("positions", ["sinusoidal", 3])
+def test_unknown_positions_are_named(positions):
+    with pytest.raises(ValueError, match=rf"`positions` .*'rotary', 'alibi'.*{positions!r}"):
+        ks.layers.MultiHeadSelfAttention(2, 4, positions=positions)
+
+
+def test_rotary_positions_need_an_even_width():
+    layer = ks.layers.MultiHeadSelfAttention(2, 3, positions="rotary")
+    with pytest.raises(ValueError, match="`key_dim`.*must be even.*Received: 3"):
+        layer(normal(2, 4, 5))
 
 
 def test_inputs_of_another_rank_are_refused():
