@@ -3,6 +3,7 @@
 import inspect
 
 import keras
+from keras import ops
 
 from keras_seq._keras import (
     fill_arguments,
@@ -11,7 +12,10 @@ from keras_seq._keras import (
     graph_outputs,
     is_functional,
 )
-from keras_seq.generation.pointwise import why_not_pointwise
+from keras_seq.generation.pointwise import is_foreign, is_reshape, why_not_pointwise
+from keras_seq.generation.remedies import remedy
+
+_FINAL_STATE = "the state of a layer after the last step"
 
 
 class TargetNode:
@@ -19,12 +23,17 @@ class TargetNode:
 
     Attributes:
         node: the Keras node.
-        operation: the layer or op that it calls.
+        operation: what to call: the node's layer or op, or what does the same on any number of
+            steps.
         name: unique in the model; a layer called twice has a node, a name and a state for each
             call.
         kind: "sequence" (has a step of its own), "model" (a functional model inside) or
             "pointwise".
         context_arguments: names of the tensor arguments that do not depend on the target.
+        off_time: dict from id of an output whose axis 1 is not the time to what it is, and the axis
+            of its time or `None`.
+        inner: dict from input name of a model inside to the tensor that it gets; `inner_targets`
+            are the names of those that depend on the target.
     """
 
     def __init__(self, node, name, depends):
@@ -32,11 +41,46 @@ class TargetNode:
         self.name = name
         self.operation = node.operation
         self.kind = _kind(node)
-        self.context_arguments = []
+        self.context_arguments, self.off_time = [], {}
         if self.kind == "sequence":
             self._bind(depends)
         elif self.kind == "pointwise":
             self._check_pointwise(depends)
+            if is_reshape(node.operation):
+                self.operation = _reshaping(node.outputs[0].shape[2:])
+        if self.kind == "model":
+            self._follow(depends)
+        else:
+            self._find_off_time()
+
+    def time_axis(self, i):
+        """The axis of the time in the node's output `i`, flat, or `None` where it has none."""
+        return self.off_time.get(id(self.node.outputs[i]), ("", 1))[1]
+
+    def _find_off_time(self):
+        """Attention weights of each head, (B, H, T, S), and states, of which no step knows."""
+        bound = self.node.arguments.kwargs
+        _, *others = self.node.outputs
+        if bound.get("return_attention_scores") and others:
+            weights = others.pop(0)
+            if len(weights.shape) == 4:
+                self.off_time[id(weights)] = ("attention weights", 2)
+        if bound.get("return_state") or getattr(self.operation, "return_state", False):
+            self.off_time.update({id(t): (_FINAL_STATE, None) for t in others})
+
+    def _follow(self, depends):
+        """Find out what the model inside gets, and what it gives."""
+        args, kwargs = self.node.arguments.args, self.node.arguments.kwargs
+        # Keras may have put the mask that travels with the input among the arguments.
+        flat = keras.tree.flatten(args[0] if args else kwargs["inputs"])
+        self.inner = dict(zip(input_names(functional_of(self.operation)), flat, strict=True))
+        self.inner_targets = [name for name, t in self.inner.items() if id(t) in depends]
+        graph = TargetGraph(self.operation, self.inner_targets)
+        for outer, inner in zip(self.node.outputs, graph.outputs, strict=True):
+            if id(inner) in graph.off_time:
+                self.off_time[id(outer)] = graph.off_time[id(inner)]
+            elif id(inner) not in graph.depends:
+                self.off_time[id(outer)] = ("an output that does not depend on the target", None)
 
     def _bind(self, depends):
         """Find the target among the arguments: it must be the first one, and the only one."""
@@ -78,15 +122,10 @@ class TargetNode:
 
     def _check_pointwise(self, depends):
         args, kwargs = self.node.arguments.args, self.node.arguments.kwargs
-        reason = why_not_pointwise(self.operation, args, kwargs, depends)
-        if reason is None:
-            return
-        raise ValueError(
-            f"{_describe(self.operation)} cannot be stepped: {reason}. Use a layer of "
-            "keras_seq.layers in its place, give your layer `initial_state` and `step` (derive it "
-            "from keras_seq.layers.SequenceLayer), or, if it does act on each time step alone, "
-            "declare so with keras_seq.generation.register_pointwise."
-        )
+        reason = why_not_pointwise(self.operation, args, kwargs, self.node.outputs, depends)
+        if reason is not None:
+            what = remedy(self.operation, is_foreign(self.operation))
+            raise ValueError(f"{_describe(self.operation)} cannot be stepped: {reason}. {what}")
 
 
 class TargetGraph:
@@ -94,7 +133,7 @@ class TargetGraph:
 
     Args:
         model: functional or Sequential `keras.Model`.
-        target: the name of the target input, or `None` to find it.
+        target: the name of the target input, a list of several, or `None` to find it.
 
     Raises:
         TypeError: if `model` has no graph.
@@ -111,9 +150,11 @@ class TargetGraph:
         self.functional = functional_of(model)
         self.input_names = input_names(self.functional)
         self.inputs = dict(zip(self.input_names, self.functional.inputs, strict=True))
-        self.target = _find_target(self.input_names, target)
-        self.context_inputs = [name for name in self.input_names if name != self.target]
-        depends = {id(self.inputs[self.target])}
+        self.targets = _find_targets(self.input_names, target)
+        self.target = self.targets[0] if len(self.targets) == 1 else self.targets
+        self.context_inputs = [name for name in self.input_names if name not in self.targets]
+        depends = {id(self.inputs[name]) for name in self.targets}
+        self.off_time = {}  # as in `TargetNode`, of all nodes
         self.context_nodes, self.target_nodes, used = [], [], {}
         for node in graph_nodes(model):
             if not any(id(t) in depends for t in node.input_tensors):
@@ -122,11 +163,17 @@ class TargetGraph:
             name = node.operation.name
             used[name] = used.get(name, 0) + 1
             name = name if used[name] == 1 else f"{name}_call_{used[name]}"
+            self._check_time(node)
             self.target_nodes.append(TargetNode(node, name, depends))
             depends.update(id(t) for t in node.outputs)
+            self.off_time.update(self.target_nodes[-1].off_time)
         self.depends = depends
         self.outputs, self.pack_outputs = graph_outputs(model)
         self._check_outputs()
+
+    def operations(self):
+        """All layers and ops of the graph, models inside it included, context or not."""
+        return list(_operations(self.model))
 
     def run_context(self, inputs):
         """Values of all tensors that do not depend on the target.
@@ -144,8 +191,8 @@ class TargetGraph:
         return values
 
     def needed_context(self):
-        """Context tensors that a target node reads at every step, by a unique name."""
-        needed = {}
+        """Context tensors that every step reads or gives, by a unique name."""
+        needed = {id(t): t for t in self.outputs if id(t) not in self.depends}
         for target in self.target_nodes:
             if target.kind != "pointwise":
                 continue  # these read their context once, in `initial_state`
@@ -155,18 +202,33 @@ class TargetGraph:
         return {f"context_{i}": tensor for i, tensor in enumerate(needed.values())}
 
     def _check_outputs(self):
+        if not any(id(t) in self.depends for t in self.outputs):
+            raise ValueError(
+                f"No output of model `{self.model.name}` depends on the target input "
+                f"`{self.target}`, so there is nothing to step."
+            )
         for tensor in self.outputs:
-            if id(tensor) not in self.depends:
+            if self.off_time.get(id(tensor), ("",))[0] == _FINAL_STATE:
                 raise ValueError(
-                    f"The output {tensor.name!r} of model `{self.model.name}` does not depend on "
-                    f"the target input `{self.target}`, so there is nothing to step. Build a model "
-                    "with the other outputs alone."
+                    f"The output {tensor.name!r} of model `{self.model.name}` is {_FINAL_STATE}, "
+                    "which is not known step by step. Step a model without that output."
+                )
+
+    def _check_time(self, node):
+        for tensor in node.input_tensors:
+            if id(tensor) in self.off_time:
+                raise ValueError(
+                    f"{_describe(node.operation)} cannot be stepped: it reads "
+                    f"{self.off_time[id(tensor)][0]}, which has no time axis where a step would "
+                    "look for it. Step a model without it."
                 )
 
 
-def record(node, outputs, values):
-    """Put a node's outputs into `values` under their symbolic tensors."""
-    for tensor, value in zip(node.outputs, keras.tree.flatten(outputs), strict=True):
+def record(node, outputs, values, strict=True):
+    """Put a node's outputs into `values` under their symbolic tensors; all, or if not strict those
+    that come first.
+    """
+    for tensor, value in zip(node.outputs, keras.tree.flatten(outputs), strict=strict):
         values[id(tensor)] = value
 
 
@@ -204,6 +266,22 @@ def _kind(node):
     return "sequence" if is_sequence_layer(node.operation) else "pointwise"
 
 
+def _operations(model):
+    for node in graph_nodes(model):
+        if is_functional(node.operation):
+            yield from _operations(node.operation)
+        else:
+            yield node.operation
+
+
+def _reshaping(features):
+    def reshape(x, *args, **kwargs):
+        """The reshape for any number of time steps: the features alone change."""
+        return ops.reshape(x, (*ops.shape(x)[:2], *features))
+
+    return reshape
+
+
 def _describe(operation):
     return f"`{operation.name}` ({type(operation).__name__})"
 
@@ -217,17 +295,20 @@ def input_names(functional):
     return [t.name for t in functional.inputs]
 
 
-def _find_target(names, target):
+def _find_targets(names, target):
     if target is not None:
-        if target not in names:
+        targets = [target] if isinstance(target, str) else list(target)
+        unknown = [t for t in targets if t not in names]
+        if unknown or not targets:
             raise ValueError(
-                f"`target` must name an input of the model: one of {names}. Received: {target!r}"
+                f"`target` must name an input of the model: one of {names}, or several in a list. "
+                f"Received: {target!r}"
             )
-        return target
+        return targets
     if len(names) == 1:
-        return names[0]
+        return names
     if "target" in names:
-        return "target"
+        return ["target"]
     raise ValueError(
         f"The model has the inputs {names}, and none of them is called 'target'. Pass the name of "
         "the one that holds the target sequence: Stepper(model, target=...)."

@@ -1,5 +1,7 @@
 """Which Keras layers and operations act on each time step alone, so that a step may call them."""
 
+import math
+
 import keras
 
 # Layers that treat (B, 1, D) as they treat each step of (B, T, D), whatever their arguments.
@@ -19,9 +21,14 @@ _AXIS_LAYERS = {
     "UnitNormalization",
 }  # fmt: skip
 _AXIS_OPS = {
-    "All", "Any", "Amax", "Amin", "Concatenate", "LayerNorm", "LogSoftmax", "Logsumexp", "Max",
-    "Mean", "Min", "RMSNorm", "Softmax", "Split", "Squeeze", "Std", "Sum", "Var",
+    "All", "Amax", "Amin", "Any", "Argmax", "Argmin", "Concatenate", "Cumprod", "Cumsum", "Flip",
+    "LayerNorm", "LogSoftmax", "Logsumexp", "Max", "Mean", "Min", "Norm", "Prod", "RMSNorm",
+    "Repeat", "Softmax", "Sort", "Split", "Squeeze", "Std", "Sum", "Take", "Var",
 }  # fmt: skip
+_NEW_AXIS_OPS = {"ExpandDims", "OneHot", "Stack"}
+
+# Layers of Keras that attend to the context: each target step does so alone.
+_ATTENTIONS = {"AdditiveAttention", "Attention", "GroupedQueryAttention", "MultiHeadAttention"}
 
 # Operations of `keras.ops` that are elementwise.
 _ELEMENTWISE_OPS = {
@@ -73,7 +80,7 @@ def register_pointwise(layer_class):
     return layer_class
 
 
-def why_not_pointwise(operation, args, kwargs, depends):
+def why_not_pointwise(operation, args, kwargs, outputs, depends):
     """`None` if `operation` acts on each time step alone, else the reason why not.
 
     The time is axis 1 of every tensor that depends on the target, so an operation acts on each step
@@ -82,20 +89,63 @@ def why_not_pointwise(operation, args, kwargs, depends):
     Args:
         operation: a Keras layer or op.
         args, kwargs: the symbolic arguments of the call in the graph.
+        outputs: what they give, symbolic.
         depends: ids of the symbolic tensors that depend on the target.
     """
     if isinstance(operation, tuple(_registered)):
         return None
-    if type(operation).__module__.partition(".")[0] not in ("keras", "keras_hub"):
+    if is_foreign(operation):
         return "it has no `step`, and nothing says that it acts on each time step alone"
     operands = [x for x in keras.tree.flatten((args, kwargs)) if hasattr(x, "shape")]
     rank = max(len(x.shape) for x in operands if id(x) in depends)
     if rank < 2:
         return f"its input has rank {rank}, without a time axis"
     is_layer = isinstance(operation, keras.layers.Layer)
+    if is_layer and type(operation).__name__ in _ATTENTIONS:
+        return _why_not_attention(args, kwargs, depends)
+    if is_reshape(operation):
+        return _why_not_reshape(args[0], outputs[0])
+    if _is_product_with_context(operation, args, depends):
+        return None
     return _why_not_axes(operation, is_layer, args, rank) or _why_not_operands(
         operands, depends, rank, merges_ranks=is_layer
     )
+
+
+def is_foreign(operation):
+    """Whether `operation` is neither Keras' nor ours, so that nothing is known about it."""
+    return type(operation).__module__.partition(".")[0] not in ("keras", "keras_hub", "keras_seq")
+
+
+def is_reshape(operation):
+    """Whether `operation` is the layer or the op that reshapes."""
+    return type(operation).__name__ == "Reshape" and not is_foreign(operation)
+
+
+def _why_not_reshape(x, y):
+    features = [shape[2:] for shape in (x.shape, y.shape)]
+    known = all(None not in shape for shape in features)
+    if known and x.shape[:2] == y.shape[:2] and math.prod(features[0]) == math.prod(features[1]):
+        return None
+    return f"it reshapes {tuple(x.shape)} to {tuple(y.shape)}, across time steps"
+
+
+def _why_not_attention(args, kwargs, depends):
+    flat = keras.tree.flatten((args, {k: v for k, v in kwargs.items() if not k.endswith("mask")}))
+    query, *others = [x for x in flat if isinstance(x, keras.KerasTensor)]
+    if id(query) not in depends or any(id(x) in depends for x in others):
+        return "it attends to the target sequence, whose later steps are not there yet"
+    if kwargs.get("attention_mask") is not None:
+        return "its `attention_mask` has a time axis of its own"
+    return None
+
+
+def _is_product_with_context(operation, args, depends):
+    """Whether each step, as a row of a matrix, is multiplied with what is there before it."""
+    if type(operation).__name__ != "Matmul" or id(args[0]) not in depends:
+        return False
+    rank, other = len(args[0].shape), len(getattr(args[1], "shape", ()))
+    return id(args[1]) not in depends and rank >= 3 and (other == 2 or other == rank == 3)
 
 
 def _why_not_axes(operation, is_layer, args, rank):
@@ -106,11 +156,15 @@ def _why_not_axes(operation, is_layer, args, rank):
         return _why_not_last_axis(operation, rank)
     if name in (_AXIS_LAYERS if is_layer else _AXIS_OPS):
         return _why_not_axis(getattr(operation, "axis", None), rank)
-    if name == "ExpandDims" and not is_layer:
+    if name in _NEW_AXIS_OPS and not is_layer:
         return _why_not_axis(operation.axis, rank + 1)
-    if name == "GetItem" and _keeps_batch_and_time(args[1], rank):
+    if name == "PReLU" and 1 in (operation.shared_axes or ()):
         return None
-    if name == "Matmul" and not is_layer and rank >= 3 and _is_matrix(args[1]):
+    if name == "Permute" and operation.dims[0] == 1:
+        return None
+    if name == "Transpose" and operation.axes is not None and tuple(operation.axes[:2]) == (0, 1):
+        return None
+    if name == "GetItem" and _keeps_batch_and_time(args[1], rank):
         return None
     return "it is not known to act on each time step alone"
 
@@ -142,13 +196,9 @@ def _why_not_axis(axis, rank):
 
 def _keeps_batch_and_time(key, rank):
     key = list(key) if isinstance(key, tuple) else [key]
-    if Ellipsis in key:
-        return key[0] is Ellipsis and None not in key and len(key) - 1 <= rank - 2
-    return key[:2] == [slice(None)] * 2 and None not in key
-
-
-def _is_matrix(x):
-    return not isinstance(x, keras.KerasTensor) and len(getattr(x, "shape", ())) == 2
+    if key[0] is Ellipsis:
+        return sum(k is not None for k in key[1:]) <= rank - 2
+    return key[:2] == [slice(None)] * 2
 
 
 def _why_not_operands(operands, depends, rank, merges_ranks):
@@ -162,6 +212,7 @@ def _why_not_operands(operands, depends, rank, merges_ranks):
             continue
         return (
             f"one of its inputs, of shape {tuple(x.shape)}, does not depend on the target but has "
-            "a time axis of its own"
+            "a time axis of its own (an input that comes step by step with the target is a target, "
+            "too: Stepper(model, target=[...]); what is the same at all steps needs an axis of 1)"
         )
     return None

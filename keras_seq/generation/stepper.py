@@ -1,11 +1,12 @@
 """`Stepper`: any causal functional model, one time step at a time."""
 
 import keras
-import numpy as np
 from keras import ops
 
-from keras_seq._keras import fill_arguments, functional_of, get_mask, set_mask
-from keras_seq.generation.graph import TargetGraph, input_names, record, vocabulary_size
+from keras_seq._keras import fill_arguments, get_mask, set_mask
+from keras_seq.generation.graph import TargetGraph, record
+from keras_seq.generation.pointwise import is_foreign
+from keras_seq.generation.self_check import check
 
 
 class Stepper:
@@ -18,16 +19,20 @@ class Stepper:
     states and positions follow from the graph, and the model's author writes nothing.
 
     Functional models inside the model are walked too, and a layer called twice has two slots.
+    Outputs that do not depend on the target are computed once and given at every step.
 
     Args:
         model: functional (or built Sequential) `keras.Model`.
-        target: name of the input that holds the target sequence. By default the only input, or the
-            one named `"target"`; the other inputs are the context.
+        target: name of the input that holds the target sequence, or a list of names where several
+            inputs come step by step. By default the only input, or the one named `"target"`; the
+            other inputs are the context.
+        self_check: whether to compare stepping with calling right away, on small random inputs (see
+            `check`). `None`: if the model has layers that are neither Keras' nor keras_seq's own.
 
     Raises:
         TypeError: if `model` has no graph to walk.
-        ValueError: if the target input is unclear, or a layer on the way from it cannot be stepped
-            (named, with what to do).
+        ValueError: if the target input is unclear, a layer on the way from it cannot be stepped
+            (named, with what to do), or the self-check finds a layer that steps to other numbers.
 
     Example:
 
@@ -51,7 +56,7 @@ class Stepper:
     ```
     """
 
-    def __init__(self, model, target=None):
+    def __init__(self, model, target=None, self_check=None):
         self.graph = TargetGraph(model, target)
         self.model = model
         self.target = self.graph.target
@@ -60,7 +65,7 @@ class Stepper:
         self._inner = {}
         for node in self.graph.target_nodes:
             if node.kind == "model":
-                self._inner[node.name] = _InnerModel(node, self.graph.depends)
+                self._inner[node.name] = _InnerModel(node)
             elif node.kind == "sequence":
                 check = getattr(node.operation, "_check_causal", None)
                 if check is not None:
@@ -71,6 +76,10 @@ class Stepper:
                         "last output, so the model cannot be stepped. Build it with "
                         "`return_sequences=True`."
                     )
+        if self_check is None:
+            self_check = type(self) is Stepper and any(map(is_foreign, self.graph.operations()))
+        if self_check:
+            self._check_itself()
 
     def initial_state(self, inputs=None, batch_size=None, max_length=None):
         """Compute the context and the state before the first step.
@@ -136,44 +145,84 @@ class Stepper:
                     )
                 states[node.name] = node.operation.initial_state(batch_size, max_length, **context)
         context = {name: values[id(tensor)] for name, tensor in self._context.items()}
+        # A mask that travels with a tensor would be lost at the door of a compiled function.
+        masks = {f"{name}_mask": get_mask(value) for name, value in context.items()}
+        context.update({name: mask for name, mask in masks.items() if mask is not None})
         return {"context": context, "layers": states}
 
     def prefill(self, x, state, mask=None):
         """Run the model on the first T target steps, or the next T, at once.
 
         Args:
-            x: (B, T) token ids, or (B, T, D) floats, as the target input takes them.
+            x: (B, T) token ids, or (B, T, D) floats, as the target input takes them; a dict by name
+                where there are several target inputs.
             state: what `initial_state`, `prefill` or `step` gave.
             mask: optional (B, T) boolean, False where a step is to leave the state as it is.
 
         Returns:
             `(outputs, state)`; outputs have the model's structure, T time steps each.
         """
-        dtype = self.graph.inputs[self.target].dtype
-        x = set_mask(ops.cast(ops.convert_to_tensor(x), dtype), mask)
-        values = {id(self.graph.inputs[self.target]): x}
+        return self._run(self._named_targets(x, mask), state)
+
+    def _run(self, x, state, seen=None):
+        """`(outputs, state)` after the next steps; `seen` as for `_walk`."""
+        values = {id(self.graph.inputs[name]): value for name, value in x.items()}
         for name, tensor in self._context.items():
-            values[id(tensor)] = state["context"][name]
+            value, mask = (state["context"].get(key) for key in (name, f"{name}_mask"))
+            values[id(tensor)] = set_mask(value, mask)
+        states = self._walk(values, state, seen)
+        return self._outputs(values), {"context": state["context"], "layers": states}
+
+    def _call(self, inputs, seen=None):
+        """Outputs of the whole sequence; `inputs` by name, `seen` as for `_walk`."""
+        values = self.graph.run_context({name: inputs[name] for name in self.context_inputs})
+        for name in self.graph.targets:
+            values[id(self.graph.inputs[name])] = inputs[name]
+        self._walk(values, None, seen)
+        return self._outputs(values)
+
+    def _named_targets(self, x, mask=None):
+        """The targets as a dict from input name to tensor, each with its mask."""
+        names = self.graph.targets
+        if not isinstance(x, dict):
+            x = {names[0]: x} if len(names) == 1 else dict(zip(names, x, strict=True))
+        if set(x) != set(names):
+            raise ValueError(f"`x` must hold the target inputs {names}. Received: {sorted(x)}")
+        named = {}
+        for name in names:
+            own = get_mask(x[name]) if mask is None else mask
+            value = ops.cast(ops.convert_to_tensor(x[name]), self.graph.inputs[name].dtype)
+            named[name] = set_mask(value, own)
+        return named
+
+    def _walk(self, values, state, seen=None):
+        """Run all target nodes: the states after them.
+
+        Args:
+            values: dict from id of the symbolic tensor to its value, which is filled.
+            state: the state before, or `None` to call the layers on the whole sequence.
+            seen: list that gets `(stepper, node, flat outputs)` of every node, in order, those of
+                models inside the model before the model itself.
+        """
         states = {}
         for node in self.graph.target_nodes:
             args, kwargs = fill_arguments(node.node, values)
-            if node.kind == "sequence":
-                y, states[node.name] = self._step_layer(node, args, kwargs, state)
-                record_first(node.node, y, values)
-            elif node.kind == "model":
-                y, states[node.name] = self._inner[node.name].step(
-                    values, state["layers"][node.name]
-                )
-                record(node.node, y, values)
+            name = node.name
+            if node.kind == "model":
+                inner = None if state is None else state["layers"][name]
+                y, states[name] = self._inner[name].step(values, inner, seen)
+            elif node.kind == "sequence" and state is not None:
+                y, states[name] = self._step_layer(node, args, kwargs, state)
             else:
-                record(node.node, node.operation(*args, **kwargs), values)
-        outputs = [values.get(id(t)) for t in self.graph.outputs]
-        if any(value is None for value in outputs):
-            raise ValueError(
-                "An output of the model needs the final state of a layer on the target's way, "
-                "which is not known step by step. Step the model without that output."
-            )
-        return self.graph.pack_outputs(outputs), {"context": state["context"], "layers": states}
+                y = node.operation(*args, **kwargs)
+            # A step does not give the final states among the node's outputs.
+            record(node.node, y, values, strict=node.kind != "sequence")
+            if seen is not None:
+                seen.append((self, node, keras.tree.flatten(y)))
+        return states
+
+    def _outputs(self, values):
+        return self.graph.pack_outputs([values[id(t)] for t in self.graph.outputs])
 
     def step(self, x, state, mask=None):
         """Run the model on one target step.
@@ -200,97 +249,53 @@ class Stepper:
             set_mask(y[0], extra["mask"])
         return y, new_state
 
-    def check(self, inputs=None, batch_size=2, length=6, atol=1e-4):
+    def check(self, inputs=None, batch_size=2, length=None, atol=None):
         """Compare stepping with calling on random targets: the law, on this very model.
+
+        It leaves weights, states and seeds of the model as they are.
 
         Args:
             inputs: the context, as for `initial_state`; random if `None`.
-            batch_size: B of the random inputs.
-            length: T, target steps to compare; the first third is prefilled.
-            atol: largest absolute difference that is let pass.
+            batch_size: B of the random inputs, where the model does not fix it.
+            length: T, target steps to compare; the first third is prefilled. `None`: 6, or what the
+                model bears.
+            atol: largest difference that is let pass, relative to outputs beyond one in size.
+                `None`: 1e-4, or 32 roundings of the dtype for models that compute in 16 bit.
 
         Returns:
             The largest difference.
 
         Raises:
-            ValueError: if stepping and calling differ by more than `atol`.
+            ValueError: if stepping and calling differ by more than `atol`; it names the first
+                layer whose output differs.
         """
-        rng = np.random.default_rng(0)
-        if inputs is None:
-            inputs = {name: self._random(name, batch_size, 5, rng) for name in self.context_inputs}
-        inputs = self.context(inputs)
-        if inputs:
-            batch_size = int(ops.shape(next(iter(inputs.values())))[0])
-        x = self._random(self.target, batch_size, length, rng)
-        everything = [inputs.get(name, x) for name in self.graph.input_names]
-        whole = keras.tree.flatten(_call(self.model, everything))
-        state = self.initial_state(inputs, batch_size=batch_size, max_length=length)
-        first = max(1, length // 3)
-        parts, state = self.prefill(x[:, :first], state)
-        steps = [keras.tree.flatten(parts)]
-        for t in range(first, length):
-            y, state = self.step(x[:, t : t + 1], state)
-            steps.append(keras.tree.flatten(y))
-        largest = 0.0
-        for i, expected in enumerate(whole):
-            got = np.concatenate([ops.convert_to_numpy(part[i]) for part in steps], axis=1)
-            expected = ops.convert_to_numpy(expected)
-            largest = max(largest, float(np.max(np.abs(got - expected), initial=0.0)))
-        if not largest <= atol:
-            raise ValueError(
-                f"Model `{self.model.name}` gives other numbers step by step than at once: they "
-                f"differ by {largest:.3g} (atol={atol:g}). A layer on the target's way is not "
-                "causal or does not keep the contract; check each with "
-                "keras_seq.testing.check_sequence_layer."
-            )
-        return largest
+        return check(self, inputs, batch_size, length, atol)
 
-    def _random(self, name, batch_size, length, rng):
-        """Random values for an input; of ids, 0 too, which may mean a masked step."""
-        symbolic = self.graph.inputs[name]
-        shape = [batch_size, *(length if d is None else d for d in symbolic.shape[1:])]
-        if not keras.backend.is_int_dtype(symbolic.dtype):
-            return rng.normal(size=shape).astype(symbolic.dtype)
-        ids = rng.integers(0, vocabulary_size(self.model, name) or 4, size=shape)
-        ids[:, 0] = np.maximum(ids[:, 0], 1)
-        return ids.astype(symbolic.dtype)
+    def _check_itself(self):
+        try:
+            self.check()
+        except ValueError as error:
+            raise ValueError(
+                f"{error} (Found by the self-check of Stepper; `self_check=False` turns it off.)"
+            ) from error
 
 
 class _InnerModel:
     """A functional model inside the model: a stepper of its own, fed from the outer values."""
 
-    def __init__(self, node, depends):
-        self.node = node.node
-        inner = functional_of(node.operation)
-        args, kwargs = self.node.arguments.args, self.node.arguments.kwargs
-        # Keras may have put the mask that travels with the input among the arguments.
-        inputs = args[0] if args else kwargs["inputs"]
-        flat = keras.tree.flatten(inputs)
-        self.arguments = dict(zip(input_names(inner), flat, strict=True))
-        targets = [name for name, t in self.arguments.items() if id(t) in depends]
-        if len(targets) != 1:
-            raise ValueError(
-                f"The model `{node.operation.name}` inside the model gets the target sequence on "
-                f"{len(targets)} of its inputs ({targets}); stepping can follow one."
-            )
-        self.stepper = Stepper(node.operation, target=targets[0])
+    def __init__(self, node):
+        self.arguments = node.inner
+        self.stepper = Stepper(node.operation, target=node.inner_targets, self_check=False)
 
     def start(self, values, batch_size, max_length):
         inputs = {n: values[id(self.arguments[n])] for n in self.stepper.context_inputs}
         return self.stepper.initial_state(inputs, batch_size, max_length)
 
-    def step(self, values, state):
-        x = values[id(self.arguments[self.stepper.target])]
-        return self.stepper.prefill(x, state, mask=get_mask(x))
-
-
-def record_first(node, outputs, values):
-    """Record the outputs that a step has; final states among a node's outputs stay unknown."""
-    for tensor, value in zip(node.outputs, outputs, strict=False):
-        values[id(tensor)] = value
-
-
-def _call(model, inputs):
-    structure = functional_of(model)._inputs_struct
-    inputs = [ops.convert_to_tensor(x) for x in inputs]
-    return model(keras.tree.pack_sequence_as(structure, inputs), training=False)
+    def step(self, values, state, seen=None):
+        """`(outputs, state)`; of the whole sequence if `state` is `None`."""
+        stepper = self.stepper
+        names = stepper.graph.input_names if state is None else stepper.graph.targets
+        inputs = {name: values[id(self.arguments[name])] for name in names}
+        if state is None:
+            return stepper._call(inputs, seen), None
+        return stepper._run(stepper._named_targets(inputs), state, seen)

@@ -74,7 +74,7 @@ class _Builder:
         if not inputs:
             return keras.Model(tokens, logits)
         # The target is the first input or the last.
-        inputs = {t.name: t for t in (inputs + [tokens] if self.chance(0.5) else [tokens, *inputs])}
+        inputs = {t.name: t for t in ([*inputs, tokens] if self.chance(0.5) else [tokens, *inputs])}
         return keras.Model(inputs, logits)
 
     def randomise(self, model):

@@ -9,6 +9,7 @@ from keras_seq.layers import (
     GRU,
     LSTM,
     AdditiveAttention,
+    CausalWindow,
     MultiHeadSelfAttention,
     PositionalEmbedding,
     TransformerEncoderBlock,
@@ -102,23 +103,6 @@ def test_a_bidirectional_encoder_is_context_and_need_not_step():
     assert "encoder" not in Stepper(model).initial_state(sources())["layers"]
 
 
-def test_the_self_check_finds_nothing_wrong_with_good_models():
-    for model in (hybrid(), translator("lstm"), translator("transformer")):
-        assert Stepper(model).check() < 1e-4
-
-
-def test_the_self_check_finds_a_layer_that_breaks_the_law():
-    class Forgetful(GRU):
-        def step(self, x, state, mask=None, **kwargs):
-            y, _ = super().step(x, state, mask=mask, **kwargs)
-            return y, state  # never updated
-
-    x = keras.Input((None, 4))
-    model = shaken(keras.Model(x, Forgetful(4, return_sequences=True)(x)))
-    with pytest.raises(ValueError, match="other numbers step by step"):
-        Stepper(model).check()
-
-
 @pytest.mark.parametrize(
     "layer, reason",
     [
@@ -141,6 +125,47 @@ def test_a_layer_that_cannot_step_is_refused_by_name_with_the_remedy(layer, reas
     with pytest.raises(ValueError, match="culprit") as error:
         Stepper(model)
     assert reason in str(error.value).lower()
+
+
+REMEDIES = [
+    (layers.GRU(4, return_sequences=True), "keras_seq.layers.GRU.*set_weights"),
+    (layers.LSTM(4, return_sequences=True), "keras_seq.layers.LSTM.*set_weights"),
+    (layers.SimpleRNN(4, return_sequences=True), "keras_seq.layers.SimpleRNN.*set_weights"),
+    (layers.Conv1D(4, 3, padding="causal"), "CausalWindow.*reshape"),
+    (layers.Bidirectional(layers.GRU(4, return_sequences=True)), "one direction"),
+    (layers.Lambda(lambda x: x), "register_pointwise"),
+]
+
+
+@pytest.mark.parametrize("layer, remedy", REMEDIES, ids=lambda v: getattr(v, "name", ""))
+def test_a_layer_of_keras_is_refused_with_what_to_use_instead(layer, remedy):
+    x = keras.Input((6, 4))
+    with pytest.raises(ValueError, match=remedy):
+        Stepper(keras.Model(x, layer(x)))
+
+
+def test_attention_of_keras_to_the_target_is_refused_with_what_to_use_instead():
+    x = keras.Input((6, 4))
+    y = layers.MultiHeadAttention(2, 3)(x, x, use_causal_mask=True)
+    with pytest.raises(ValueError, match="MultiHeadSelfAttention.*causal=True.*set_weights"):
+        Stepper(keras.Model(x, y))
+
+
+def test_the_remedies_hold():
+    x = np.random.default_rng(0).normal(size=(2, 6, 4)).astype("float32")
+    convolution = layers.Conv1D(5, 3, padding="causal", bias_initializer="normal")
+    expected = convolution(x)
+    kernel, bias = convolution.get_weights()
+    window = keras.Sequential([CausalWindow(3), layers.Dense(5)])
+    window(x)
+    window.layers[-1].set_weights([kernel.reshape(-1, 5), bias])
+    np.testing.assert_allclose(window(x), expected, atol=1e-5)
+    attention = layers.MultiHeadAttention(2, 3)
+    expected = attention(x, x, use_causal_mask=True)
+    ours = MultiHeadSelfAttention(2, 3, causal=True)
+    ours(x)
+    ours.set_weights(attention.get_weights())
+    np.testing.assert_allclose(ours(x), expected, atol=1e-5)
 
 
 def test_operations_across_time_are_refused():
@@ -242,10 +267,54 @@ def test_inputs_are_checked_by_name():
         Stepper(keras.Model([a, b], a + b))
 
 
-def test_an_output_that_does_not_depend_on_the_target_is_refused():
+def test_a_model_without_an_output_that_depends_on_the_target_is_refused():
     x, c = keras.Input((None, 4), name="target"), keras.Input((4,), name="context")
-    with pytest.raises(ValueError, match="does not depend on the target"):
-        Stepper(keras.Model([x, c], [layers.Dense(2)(x), layers.Dense(2)(c)]))
+    with pytest.raises(ValueError, match="nothing to step"):
+        Stepper(keras.Model([x, c], layers.Dense(2)(c)))
+
+
+def test_an_output_that_does_not_depend_on_the_target_is_the_same_at_every_step():
+    x, c = keras.Input((None, 4), name="target"), keras.Input((4,), name="context")
+    model = keras.Model([x, c], [layers.Dense(2)(x), layers.Dense(3)(c)])
+    stepper, vector = Stepper(model), np.ones((2, 4), "float32")
+    state = stepper.initial_state(vector)
+    for _ in range(2):
+        (y, other), state = stepper.step(np.ones((2, 1, 4), "float32"), state)
+        assert y.shape == (2, 1, 2)
+        np.testing.assert_allclose(other, model([np.ones((2, 1, 4)), vector])[1], atol=1e-6)
+
+
+def test_what_has_no_time_axis_is_no_input_of_a_step():
+    x = keras.Input((None, 4))
+    y, state = GRU(4, return_sequences=True, return_state=True)(x)
+    Stepper(keras.Model(x, y))
+    with pytest.raises(ValueError, match="after the last step"):
+        Stepper(keras.Model(x, [y, state]))
+    reader = layers.Dense(4, name="culprit")
+    with pytest.raises(ValueError, match="culprit.*after the last step"):
+        Stepper(keras.Model(x, y + keras.ops.expand_dims(reader(state), 1)))
+    y, weights = MultiHeadSelfAttention(2, 2, causal=True)(x, return_attention_scores=True)
+    with pytest.raises(ValueError, match="culprit.*attention weights"):
+        Stepper(keras.Model(x, reader(weights)))
+    c = keras.Input((4,), name="c")
+    inner = keras.Model([x, c], [y, layers.Dense(4)(c)])
+    x, c = keras.Input((None, 4), name="target"), keras.Input((4,), name="c")
+    with pytest.raises(ValueError, match="culprit.*does not depend on the target"):
+        Stepper(keras.Model([x, c], reader(inner([x, c])[1])))
+
+
+def test_several_targets_come_together():
+    a, b = keras.Input((None, 4), name="a"), keras.Input((None, 3), name="b")
+    model = shaken(keras.Model([a, b], GRU(4, return_sequences=True)(a + layers.Dense(4)(b))))
+    rng = np.random.default_rng(0)
+    x = {n: rng.normal(size=(2, 3, d)).astype("float32") for n, d in (("a", 4), ("b", 3))}
+    stepper = Stepper(model, target=["a", "b"])
+    y, state = stepper.prefill(x, stepper.initial_state(batch_size=2))
+    np.testing.assert_allclose(y, model([x["a"], x["b"]]), atol=1e-6)
+    with pytest.raises(ValueError, match="target inputs"):
+        stepper.step({"a": x["a"]}, state)
+    with pytest.raises(ValueError, match="time axis of its own.*target=\\[...\\]"):
+        Stepper(model, target="a")
 
 
 def test_too_many_steps_are_refused_eagerly():
