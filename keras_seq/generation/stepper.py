@@ -274,9 +274,10 @@ class Stepper:
     def _check_itself(self):
         try:
             self.check()
-        except ValueError as error:
+        except Exception as error:
             raise ValueError(
-                f"{error} (Found by the self-check of Stepper; `self_check=False` turns it off.)"
+                f"{error} (Found by the self-check of Stepper on random inputs; `self_check=False` "
+                "turns it off.)"
             ) from error
 
 

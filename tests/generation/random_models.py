@@ -1,7 +1,6 @@
 """Random causal models: depth, width, heads, norms, positions, recurrence, attention, windows,
 branches, models inside models, and encoders, all drawn from a seed."""
 
-import inspect
 from typing import Any, NamedTuple
 
 import keras
@@ -155,15 +154,13 @@ class _Builder:
         return layers.Dense(self.width)(self.recurrent_layer(self.pick(3, 8))(x))
 
     def attention(self, x):
-        known = inspect.signature(MultiHeadSelfAttention).parameters
         options = {"use_bias": self.chance(0.5)}
-        if "sliding_window" in known and self.chance(0.4):
+        if self.chance(0.4):
             options["sliding_window"] = self.pick(1, 2, 4)
-        if "num_key_value_heads" in known and self.chance(0.4):
-            options["num_key_value_heads"] = self.pick(
-                *[n for n in (1, 2, 4) if self.heads % n == 0]
-            )
-        if "positions" in known and self.chance(0.6):
+        if self.chance(0.4):
+            groups = [n for n in (1, 2, 4) if self.heads % n == 0]
+            options["num_key_value_heads"] = self.pick(*groups)
+        if self.chance(0.6):
             options["positions"] = self.pick("rotary", "alibi")
         layer = MultiHeadSelfAttention(self.heads, self.pick(2, 4), causal=True, **options)
         return self.residual(x, layer)
