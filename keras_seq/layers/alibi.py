@@ -78,7 +78,7 @@ class AlibiBias(keras.layers.Layer):
         Returns:
             (H, T, S) floats.
         """
-        steepness = -self.slopes(num_heads).reshape(-1, 1, 1)
+        steepness = ops.convert_to_tensor(-self.slopes(num_heads).reshape(-1, 1, 1))
         return ops.cast(steepness * ops.cast(ops.abs(distance), "float32"), dtype)
 
     def slopes(self, num_heads):

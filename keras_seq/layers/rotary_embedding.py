@@ -93,7 +93,7 @@ class RotaryEmbedding(SequenceLayer):
         width = x.shape[-1]
         speed = self.max_wavelength ** (-2.0 * np.arange(width // 2) / width) / self.scaling_factor
         # The first half turns backwards: of the two sines it has the one with the minus sign.
-        speed = np.concatenate([-speed, speed]).astype("float32")
+        speed = ops.convert_to_tensor(np.concatenate([-speed, speed]), "float32")
         t = ops.cast(position + ops.arange(ops.shape(x)[1], dtype="int32"), "float32")
         angle = ops.reshape(t, (-1, *[1] * (len(x.shape) - 2))) * speed  # (T, K) or (T, 1, K)
         return ops.cast(ops.cos(angle), x.dtype), ops.cast(ops.sin(angle), x.dtype)

@@ -10,6 +10,11 @@ from layer_equations import normal, randomise
 import keras_seq as ks
 from keras_seq.testing import check_sequence_layer
 
+few_examples = settings(max_examples=12, deadline=None, derandomize=True)
+many_shapes = pytest.mark.needs_tensorflow(
+    reason="eager JAX compiles each operation anew for each shape; there the laws are enough"
+)
+
 
 def numpy(*tensors):
     return [ops.convert_to_numpy(t) for t in tensors]
@@ -46,7 +51,8 @@ def test_a_window_keeps_the_laws(window, positions):
     check_sequence_layer(layer, (2, 7, 3), laws=None if window == 2 else laws)
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@many_shapes
+@few_examples
 @example(window=2, time=9, masked=0.0, positions="alibi", seed=0)  # in blocks, the last one short
 @example(window=3, time=9, masked=0.9, positions=None, seed=1)  # rows with nothing to see
 @given(
@@ -70,7 +76,8 @@ def test_a_position_sees_the_last_ones_and_no_other(window, time, masked, positi
     np.testing.assert_allclose(got[1], scores, atol=1e-5)
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@many_shapes
+@few_examples
 @example(window=2, lengths=[7, 1, 1, 3], masked=True, positions="rotary", spare=0)
 @example(window=3, lengths=[1, 8, 2, 1], masked=False, positions="alibi", spare=5)
 @given(
@@ -113,6 +120,7 @@ def test_a_stream_goes_on_beyond_its_length_unless_the_cache_is_shorter_than_the
         in_chunks(layer, x, None, [4, 1], max_length=4)
 
 
+@many_shapes
 def test_scores_of_steps_and_chunks_are_those_of_the_whole_in_the_documented_places():
     layer, _ = windowed(3, num_key_value_heads=2)
     x = normal(2, 8, 3)
