@@ -14,7 +14,7 @@ from keras_seq.export.files import is_file, written_beside
 from keras_seq.export.process import run_worker
 from keras_seq.export.report import ExportError
 from keras_seq.export.requirements import check_tensorflow
-from keras_seq.generation.checks import check_ids, padded_prompt
+from keras_seq.generation.checks import check_exportable, check_ids, padded_prompt
 from keras_seq.generation.graph import vocabulary_size
 from keras_seq.layers.arguments import check_positive
 
@@ -75,6 +75,7 @@ def to_litert(
     check_tensorflow("to_litert")
     _check_runtime()
     check_positive("to_litert", batch_size=batch_size)
+    check_exportable(generator)
     shapes = _input_shapes(generator, source_length, batch_size)
     _check_prompt_length(generator, prompt_length, prompt)
     inputs, prompt = comparison_inputs(generator, shapes, prompt_length, inputs, prompt)

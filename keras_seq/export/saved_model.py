@@ -13,6 +13,7 @@ from keras_seq.export.process import run_worker
 from keras_seq.export.report import ExportError
 from keras_seq.export.requirements import check_tensorflow
 from keras_seq.export.tokenizers import named_apart
+from keras_seq.generation.checks import check_exportable
 
 
 def to_saved_model(text_generator, path, texts=None, atol=1e-3):
@@ -60,6 +61,7 @@ def to_saved_model(text_generator, path, texts=None, atol=1e-3):
     ```
     """
     check_tensorflow("to_saved_model")
+    check_exportable(text_generator.generator)
     if texts is None:
         texts = _random_texts(text_generator)
     text_generator.tokenize(texts)  # refuses what cannot be compared on, before any work

@@ -1,6 +1,20 @@
-"""Checks of token ids and prompts, in NumPy, before any computation."""
+"""Checks of token ids, prompts and inputs, in NumPy, before any computation."""
 
 import numpy as np
+from keras import ops
+
+from keras_seq.generation.graph import vocabulary_size
+
+
+def check_exportable(generator):
+    """Raise unless what `generator` does can stand in a file: a loop that draws no numbers."""
+    sampler = generator.sampler
+    if getattr(sampler, "needs_seed", False) or getattr(sampler, "return_all_beams", False):
+        raise ValueError(
+            f"A generator with {type(sampler).__name__} cannot be exported: a file gives one "
+            "sequence a row, the same at every call. Build the Generator for export with "
+            '`sampler="greedy"`, or a BeamSampler with `return_all_beams=False`.'
+        )
 
 
 def check_ids(name, ids, limit):
@@ -17,49 +31,155 @@ def check_ids(name, ids, limit):
         )
 
 
-def padded_prompt(prompt, pad_token, limit):
+def checked_inputs(stepper, inputs):
+    """The context inputs as a dict of NumPy arrays of the model's dtypes.
+
+    Raises:
+        TypeError, ValueError: if one is missing, unknown, of another rank or batch size than the
+            others, or holds ids that the model does not know.
+    """
+    if inputs is None and not stepper.context_inputs:
+        return {}
+    checked, sizes = {}, {}
+    for name, value in stepper.named_context(inputs).items():
+        value = ops.convert_to_numpy(value)
+        symbolic = stepper.graph.inputs[name]
+        if value.ndim != len(symbolic.shape):
+            raise ValueError(
+                f"`inputs[{name!r}]` must have shape {tuple(symbolic.shape)}. "
+                f"Received: {value.shape}"
+            )
+        if symbolic.dtype.startswith(("int", "uint")):
+            check_ids(f"inputs[{name!r}]", value, vocabulary_size(stepper.model, name))
+        checked[name] = value.astype(symbolic.dtype)
+        sizes[name] = value.shape[0]
+    if len(set(sizes.values())) > 1:
+        raise ValueError(f"`inputs` must have one batch size. Received: {sizes}")
+    return checked
+
+
+def padded_prompt(prompt, pad_token, limit, name="prompt", may_be_empty=False):
     """`(prompt, lengths)` as (B, P) and (B,) int32 arrays, checked.
 
     Args:
         prompt: (B, P) ids padded on the right, or a list of lists of ids.
         pad_token: the id that pads.
         limit: V of the model, or `None`.
+        name: of the argument, for errors.
+        may_be_empty: whether some rows (not all) may have no ids.
 
     Raises:
         TypeError: if the ids are not ints.
         ValueError: if a row is empty, padded on the left, or has ids out of range.
     """
     if isinstance(prompt, (list, tuple)):
-        rows = [np.asarray(row) for row in prompt]
-        if any(row.ndim != 1 for row in rows):
-            raise ValueError(
-                "`prompt` must be (B, P) token ids or a list of lists of ids, one list a row. "
-                f"Received: {prompt!r}"
-            )
-        width = max((len(row) for row in rows), default=0)
-        filled = [row for row in rows if len(row)]
-        dtype = np.result_type(*filled) if filled else np.int32  # an empty list counts as float
-        padded = np.full((len(rows), width), pad_token, dtype)
-        for row, values in zip(padded, rows, strict=True):
-            row[: len(values)] = values
-        prompt = padded
+        prompt, _ = _padded_lists(name, prompt, pad_token)
     prompt = np.asarray(prompt)
     if prompt.ndim != 2 or prompt.size == 0:
         raise ValueError(
-            f"`prompt` must be (B, P) token ids with at least one id a row. "
+            f"`{name}` must be (B, P) token ids with at least one id a row. "
             f"Received shape: {prompt.shape}"
         )
-    check_ids("prompt", prompt, limit)
+    check_ids(name, prompt, limit)
     filled = prompt != pad_token
     lengths = filled.sum(axis=1)
-    if (lengths == 0).any():
+    if (lengths == 0).any() and not may_be_empty:
         raise ValueError(
-            f"`prompt` must have at least one id a row. Row {int(np.argmin(lengths))} is empty."
+            f"`{name}` must have at least one id a row. Row {int(np.argmin(lengths))} is empty."
         )
     if not (filled[:, :-1] >= filled[:, 1:]).all():
         row = int(np.argmin((filled[:, :-1] >= filled[:, 1:]).all(axis=1)))
         raise ValueError(
-            f"`prompt` must be padded on the right: in row {row} the pad token {pad_token} comes "
+            f"`{name}` must be padded on the right: in row {row} the pad token {pad_token} comes "
             "before other ids."
         )
     return prompt.astype("int32"), lengths.astype("int32")
+
+
+def _padded_lists(name, rows, pad_token):
+    """`(array, lengths)` of a list of lists of ids."""
+    rows = [np.asarray(row) for row in rows]
+    if any(row.ndim != 1 for row in rows):
+        received = [row.tolist() for row in rows]
+        raise ValueError(
+            f"`{name}` must be a (B, P) array of token ids or a list of lists of ids, one list a "
+            f"row. Received: {received}"
+        )
+    lengths = np.array([len(row) for row in rows], "int32")
+    filled = [row for row in rows if len(row)]
+    dtype = np.result_type(*filled) if filled else np.int32  # an empty list counts as float
+    padded = np.full((len(rows), lengths.max(initial=0)), pad_token, dtype)
+    for row, values in zip(padded, rows, strict=True):
+        row[: len(values)] = values
+    return padded, lengths
+
+
+def padded_prefix(prefix, batch, pad_token, vocabulary_size, end_tokens, max_length):
+    """`(prefix, lengths)` as (B, F) and (B,) int32 arrays, checked.
+
+    Args:
+        prefix: list of ids for every row, or a row of ids each, as `padded_prompt` takes them.
+        batch: B.
+        pad_token: the id that pads.
+        vocabulary_size: V of what the model writes.
+        end_tokens: ids that must not stand in it.
+        max_length: the largest number of new tokens, the prefix among them.
+
+    Raises:
+        TypeError, ValueError: as `padded_prompt`; ValueError if rows, length or end tokens are
+            wrong.
+    """
+    rows = list(prefix) if np.iterable(prefix) else [prefix]
+    if rows and all(np.ndim(row) == 0 for row in rows):
+        prefix = [rows] * batch
+    prefix, lengths = padded_prompt(prefix, pad_token, vocabulary_size, "prefix", True)
+    if len(prefix) != batch:
+        raise ValueError(
+            f"`prefix` has {len(prefix)} rows and the batch has {batch}; pass one list of ids for "
+            "all rows, or a row each."
+        )
+    if lengths.max() > max_length:
+        raise ValueError(
+            f"`prefix` counts as generated, and its {lengths.max()} tokens are more than "
+            f"max_length={max_length}."
+        )
+    ends = np.isin(prefix, end_tokens) & (np.arange(prefix.shape[1]) < lengths[:, None])
+    if ends.any():
+        raise ValueError(
+            f"`prefix` must not hold an end token, for nothing would follow it ({end_tokens}). "
+            f"Received: {prefix[ends.any(axis=1)][0].tolist()}"
+        )
+    return prefix, lengths
+
+
+def padded_targets(targets, pad_token, vocabulary_size, end_tokens):
+    """`(targets, lengths)` of sequences to score, as (B, N) and (B,) int32 arrays, checked.
+
+    A row goes up to its first end token; else a list has its own length, and a row of an array
+    goes up to its last token that is not padding. A pad token inside a row is a token.
+
+    Raises:
+        TypeError, ValueError: if the ids are none of the model's, or the shape is wrong.
+    """
+    if isinstance(targets, (list, tuple)):
+        targets, lengths = _padded_lists("targets", targets, pad_token)
+    else:
+        targets = np.asarray(targets)
+        if targets.ndim != 2:
+            raise ValueError(f"`targets` must be (B, N) token ids. Received shape: {targets.shape}")
+        places = np.arange(1, targets.shape[1] + 1)
+        lengths = ((targets != pad_token) * places).max(axis=1, initial=0)
+    check_ids("targets", targets, vocabulary_size)
+    ended = np.isin(targets, end_tokens) & (np.arange(targets.shape[1]) < lengths[:, None])
+    lengths = np.where(ended.any(axis=1), ended.argmax(axis=1) + 1, lengths)
+    return targets.astype("int32"), lengths.astype("int32")
+
+
+def joined_rows(first, first_lengths, second, second_lengths, width, pad_token):
+    """(B, width) rows: the ids of `first`, right after them those of `second`, then padding."""
+    joined = np.full((len(first), width), pad_token, "int32")
+    lengths = zip(first_lengths, second_lengths, strict=True)
+    for row, a, b, (n, m) in zip(joined, first, second, lengths, strict=True):
+        row[:n] = a[:n]
+        row[n : n + m] = b[:m]
+    return joined

@@ -1,4 +1,4 @@
-"""`Generator`: the loop that turns a stepped model into sequences."""
+"""`Generator`: sequences from a stepped model, and the probability of given ones."""
 
 from typing import Any, NamedTuple
 
@@ -6,13 +6,20 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_seq.generation.checks import check_ids, padded_prompt
+from keras_seq.generation import checks
+from keras_seq.generation.attention import generated_attention
+from keras_seq.generation.beam_search import BeamSampler
 from keras_seq.generation.compiled import compiled
+from keras_seq.generation.constraints import Constraints
 from keras_seq.generation.graph import vocabulary_size
-from keras_seq.generation.samplers import get_sampler
+from keras_seq.generation.logits import check_logits
+from keras_seq.generation.random_numbers import seed_words
+from keras_seq.generation.sampler_names import get_sampler
+from keras_seq.generation.scoring import scored
 from keras_seq.generation.stepper import Stepper
+from keras_seq.generation.streaming import stream, stream_functions
+from keras_seq.generation.token_loop import loop_start, token_loop
 from keras_seq.layers.arguments import check_positive
-from keras_seq.layers.attention_cache import indices
 
 
 class Generated(NamedTuple):
@@ -20,15 +27,21 @@ class Generated(NamedTuple):
 
     Attributes:
         tokens: (B, N) int32 ids. With a start token: the tokens after it. With a prompt: the prompt
-            and the tokens after it. A row goes up to its end token, then padding.
-        scores: (B,) float32, natural logarithm of the probability of each row's new tokens, the
-            end token included.
+            and the tokens after it. A row goes up to its end token, then padding. (B, num_beams, N)
+            from a `BeamSampler` with `return_all_beams`, best first.
+        scores: (B,) float32, or (B, num_beams): natural logarithm of the probability of each row's
+            new tokens by the model itself, the end token included, whatever sampler and constraints
+            chose them.
         steps: int32 scalar, how many times the model ran.
+        attention: dict from layer name to (B, H, N, S) float32, or `None`: how the model looked at
+            its S positions when it chose each of the `tokens`. With a prompt, its first token was
+            not chosen and has no row.
     """
 
     tokens: Any
     scores: Any
     steps: Any
+    attention: Any = None
 
 
 class Generator:
@@ -38,7 +51,7 @@ class Generator:
 
     The model is stepped (see `Stepper`), so each token costs one step and no past is computed
     twice. The whole loop is one compiled function: with XLA by default on TensorFlow and JAX,
-    traced once for each set of shapes, and it ends when every row has met an end token.
+    traced once for each set of shapes, and it ends when every row has ended.
 
     Args:
         model: causal functional `keras.Model` whose output are logits (B, T, V).
@@ -46,13 +59,23 @@ class Generator:
         start_token: id that begins every sequence; needed where no prompt is given.
         end_token: id, or list of ids, that ends a sequence. `None`: always `max_length` tokens.
         pad_token: id that fills rows after their end, and prompts on the right.
-        sampler: `"greedy"` or a sampler object.
+        sampler: `"greedy"`, `"random"`, `"top_k"`, `"top_p"`, `"beam"`, a sampler object of
+            keras_seq or KerasHub, or any object called with (B, V) log-probabilities that returns
+            `(tokens, scores)`, (B,) each.
         target: name of the model's target input, see `Stepper`.
         jit_compile: whether to compile with XLA.
+        min_length: how many new tokens come before an end token at least.
+        banned_tokens: ids that are never chosen.
+        repetition_penalty: above 1 makes tokens of the prompt and those already written less
+            likely: positive logits are divided by it, negative ones multiplied (Keskar et al. 2019,
+            section 4.1). 1 changes nothing. Beam search applies it to log-probabilities.
+        no_repeat_ngram_size: no sequence of so many tokens stands twice in a row, prompt included.
+            0 allows all.
 
     Raises:
-        TypeError, ValueError: as `Stepper` for a model that cannot be stepped; ValueError for token
-            ids outside the model's vocabulary and lengths below 1.
+        TypeError, ValueError: as `Stepper` for a model that cannot be stepped; ValueError for a
+            model that gives probabilities, token ids outside its vocabulary, and other arguments
+            out of range.
 
     Example:
 
@@ -66,9 +89,12 @@ class Generator:
     x = keras_seq.layers.LSTM(16, return_sequences=True)(x)
     model = keras.Model(tokens, keras.layers.Dense(50)(x))
 
-    generator = keras_seq.generation.Generator(model, max_length=8, end_token=3)
-    out = generator.generate(prompt=[[5, 6, 7], [8]])
+    generator = keras_seq.generation.Generator(model, max_length=8, end_token=3, sampler="top_k")
+    out = generator.generate(prompt=[[5, 6, 7], [8]], seed=1)
     print(out.tokens.shape)  # (2, 11): prompts and new tokens
+    for column in generator.stream(prompt=[[5, 6, 7]], seed=1):
+        print(column)  # the next token, (1,)
+    print(generator.score([[9, 3]], prompt=[[5, 6, 7]]).scores)  # log p(9, 3 | 5, 6, 7)
     ```
     """
 
@@ -82,6 +108,10 @@ class Generator:
         sampler="greedy",
         target=None,
         jit_compile=True,
+        min_length=0,
+        banned_tokens=(),
+        repetition_penalty=1.0,
+        no_repeat_ngram_size=0,
     ):
         check_positive("Generator", max_length=max_length)
         self.model = model
@@ -105,6 +135,15 @@ class Generator:
         for token in self.end_tokens:
             self._check_token("end_token", token, self.vocabulary_size)
         self.sampler = get_sampler(sampler)
+        self.constraints = Constraints(
+            self.vocabulary_size,
+            self.end_tokens,
+            max_length,
+            min_length=min_length,
+            banned_tokens=banned_tokens,
+            repetition_penalty=repetition_penalty,
+            no_repeat_ngram_size=no_repeat_ngram_size,
+        )
         self.jit_compile = jit_compile
         self.trace_count = 0
         self._functions = {}
@@ -115,6 +154,12 @@ class Generator:
             shapes = [tuple(t.shape) for t in outputs]
             raise ValueError(
                 f"`model` of Generator must have one output of logits (B, T, V). Received: {shapes}"
+            )
+        check_logits(self.model)
+        if not isinstance(self.stepper.target, str):
+            raise ValueError(
+                "`target` of Generator must name one input, the one that holds the tokens. "
+                f"Received: {self.stepper.target}"
             )
         target = self.stepper.graph.inputs[self.stepper.target]
         if len(target.shape) != 2 or not keras.backend.is_int_dtype(target.dtype):
@@ -134,7 +179,15 @@ class Generator:
                 f"Received: {token}"
             )
 
-    def generate(self, inputs=None, prompt=None, max_length=None):
+    def generate(
+        self,
+        inputs=None,
+        prompt=None,
+        max_length=None,
+        seed=None,
+        prefix=None,
+        return_attention=False,
+    ):
         """Generate.
 
         Args:
@@ -143,38 +196,130 @@ class Generator:
             prompt: (B, P) int ids to go on from, padded on the right where rows differ, or a list
                 of lists of ids. `None` begins every row with `start_token`.
             max_length: the largest number of new tokens; the generator's own if `None`.
+            seed: int in [0, 2^64) of samplers that draw; the sampler's own if `None`, and if it has
+                none, every call draws other tokens.
+            prefix: ids that every row's new tokens begin with, or a list of ids a row (perhaps
+                empty), or (B, F) padded on the right. Unlike a prompt they count as generated, in
+                `max_length` and in the scores.
+            return_attention: also return the attention weights, from one more call of the model on
+                the sequences that came out.
 
         Returns:
-            `Generated(tokens, scores, steps)`.
+            `Generated(tokens, scores, steps, attention)`.
 
         Raises:
-            ValueError: for ids outside the vocabulary, an empty prompt, inputs that are missing or
-                of unequal batch sizes.
+            TypeError, ValueError: for ids outside the vocabulary, an empty prompt, inputs that are
+                missing or of unequal batch sizes, and arguments out of range.
         """
-        max_length = self.max_length if max_length is None else max_length
-        check_positive("generate", max_length=max_length)
-        inputs = self._checked_inputs(inputs)
-        started = prompt is None
-        prompt, lengths = self._checked_prompt(prompt, inputs)
-        shortest = int(lengths.min())
-        # The shortest prompt's tokens, but for the last, are read at once; a power of two of them,
-        # so that prompts of many lengths share a few compiled functions.
-        prefill = 0 if shortest < 2 else 1 << ((shortest - 1).bit_length() - 1)
-        tokens, scores, steps = self._function(prefill, max_length)(inputs, prompt, lengths)
-        return Generated(tokens[:, 1:] if started else tokens, scores, steps)
+        job = self._job(inputs, prompt, max_length, seed, prefix)
+        if return_attention and getattr(self.sampler, "return_all_beams", False):
+            raise ValueError(
+                "`return_attention` needs one sequence a row, and the BeamSampler has "
+                "`return_all_beams=True`."
+            )
+        function = self._function("generate", *job.static)
+        tokens, scores, steps = function(*job.arguments, job.seed)
+        attention = None
+        if return_attention:
+            read = ops.convert_to_numpy(tokens)[:, :-1]
+            attention = generated_attention(self.stepper, job.arguments[0], read)
+        return Generated(tokens[..., 1:] if prompt is None else tokens, scores, steps, attention)
 
-    def _function(self, prefill, max_length):
-        key = (prefill, max_length)
+    def stream(self, inputs=None, prompt=None, max_length=None, seed=None, prefix=None):
+        """Generate token by token: one compiled step, called for each token.
+
+        The tokens are those of `generate` with the same seed, its columns one after the other, from
+        the end of the shortest prompt on (while longer prompts go on, their rows give the prompt's
+        own tokens). Rows that have ended give `pad_token`; when all have, it stops.
+
+        Args:
+            inputs, prompt, max_length, seed, prefix: see `generate`.
+
+        Returns:
+            Iterator of (B,) int32 NumPy arrays.
+
+        Raises:
+            TypeError, ValueError: see `generate`, at once; ValueError for a `BeamSampler`, which
+                knows no token before the last.
+        """
+        if isinstance(self.sampler, BeamSampler):
+            raise ValueError(
+                "`stream` cannot be used with a BeamSampler, which may change its mind about every "
+                "token until the end. Use `generate`, or another sampler."
+            )
+        job = self._job(inputs, prompt, max_length, seed, prefix)
+        begin, advance = self._function("stream", *job.static)
+        prefill, _, _ = job.static
+        shortest = int(job.arguments[2].min())
+        return stream(begin, advance, job.arguments, job.seed, (prefill + 1, shortest, job.total))
+
+    def score(self, targets, inputs=None, prompt=None):
+        """The probability of given sequences, by one call of the model on all of each.
+
+            log p(x_1, ..., x_N | context) = sum_t log p(x_t | x_1, ..., x_{t-1}, context)
+
+        Args:
+            targets: (B, N) int ids padded on the right, such as `generate` gives without a prompt,
+                or a list of lists of ids. A row goes up to its first end token.
+            inputs: the model's context, see `generate`.
+            prompt: what stands before the targets and is given, see `generate`. `None`: the
+                `start_token`.
+
+        Returns:
+            `(log_probabilities, scores)`: (B, N) float32, natural logarithms of the probability of
+            each token, 0 at padding, and (B,) float32, of each whole sequence.
+
+        Raises:
+            TypeError, ValueError: see `generate`.
+        """
+        inputs = checks.checked_inputs(self.stepper, inputs)
+        targets, target_lengths = checks.padded_targets(
+            targets, self.pad_token, self.vocabulary_size, self.end_tokens
+        )
+        prompt, lengths = self._checked_prompt(prompt, inputs, rows=len(targets))
+        if len(prompt) != len(targets):
+            raise ValueError(
+                f"`targets` has {len(targets)} rows and the context or prompt has {len(prompt)}; "
+                "they must be equal."
+            )
+        width = prompt.shape[1] + targets.shape[1]
+        tokens = checks.joined_rows(prompt, lengths, targets, target_lengths, width, self.pad_token)
+        valid = np.arange(targets.shape[1]) < target_lengths[:, None]
+        return self._function("score")(inputs, tokens, lengths, valid)
+
+    def _function(self, kind, *static):
+        """The compiled function, or functions, of a kind of work and its static arguments."""
+        key = (kind, *static)
         if key not in self._functions:
-
-            def function(inputs, prompt, lengths):
-                self.trace_count += 1
-                return self.decode(inputs, prompt, lengths, prefill, max_length)
-
-            self._functions[key] = compiled(function, self.model, self.jit_compile)
+            make = {"generate": self._generating, "stream": self._streaming, "score": self._scoring}
+            self._functions[key] = make[kind](*static)
         return self._functions[key]
 
-    def decode(self, inputs, prompt, lengths, prefill, max_length):
+    def _generating(self, prefill, max_length, prompted):
+        def function(inputs, prompt, lengths, given, seed):
+            self.trace_count += 1
+            return self.decode(inputs, prompt, lengths, prefill, max_length, given, seed)
+
+        return compiled(function, self.model, self.jit_compile)
+
+    def _streaming(self, *static):
+        functions = stream_functions(self, *static)
+        return [compiled(f, self.model, self.jit_compile) for f in functions]
+
+    def _scoring(self):
+        def function(inputs, tokens, first, valid):
+            self.trace_count += 1
+            return scored(self.stepper, inputs, tokens, first, valid)
+
+        return compiled(function, self.model, self.jit_compile)
+
+    def loop_start(self, inputs, prompt, lengths, prefill, max_length, given=None):
+        """`LoopStart` of a batch; arguments as in `decode`."""
+        return loop_start(
+            self.stepper, self.pad_token, inputs, prompt, lengths, prefill, max_length, given
+        )
+
+    def decode(self, inputs, prompt, lengths, prefill, max_length, given=None, seed=None):
         """The loop itself, in `keras.ops`, to be traced into a compiled function or an export.
 
         Args:
@@ -183,83 +328,80 @@ class Generator:
             lengths: (B,) int32, the number of prompt ids of each row, at least 1.
             prefill: static int, how many prompt ids to read at once: less than every length.
             max_length: static int N, the largest number of new tokens.
+            given: (B,) int32, the number of prompt and prefix ids of each row; `prompt` is then
+                (B, P + N) and holds both. `None`: there is no prefix.
+            seed: (2,) int32, for samplers that draw.
 
         Returns:
-            `(tokens, scores, steps)`: (B, P + N) int32 prompt and new tokens, (B,) float32, scalar.
+            `(tokens, scores, steps)`: (B, P + N) int32 prompt and new tokens, (B,) float32, scalar;
+            from a `BeamSampler` with `return_all_beams`, (B, num_beams, P + N) and (B, num_beams).
         """
-        batch, width = ops.shape(prompt)[0], prompt.shape[1]
-        total = width + max_length
-        # The last token is chosen and never read.
-        state = self.stepper.initial_state(inputs, batch_size=batch, max_length=total - 1)
-        if prefill:
-            _, state = self.stepper.prefill(prompt[:, :prefill], state)
-        context = state["context"]  # the loop reads it and does not change it
-        padding = ops.full((batch, max_length), self.pad_token, dtype="int32")
-        tokens = ops.concatenate([ops.cast(prompt, "int32"), padding], axis=1)
-        lengths = ops.cast(lengths, "int32")
+        start = self.loop_start(inputs, prompt, lengths, prefill, max_length, given)
+        if isinstance(self.sampler, BeamSampler):
+            return self.sampler.search(self, start)
+        return token_loop(self, start, seed)
 
-        def unfinished(i, tokens, scores, finished, layers):
-            return ops.logical_and(i < total, ops.logical_not(ops.all(finished)))
+    def _job(self, inputs, prompt, max_length, seed, prefix):
+        """Arguments of `generate`, checked."""
+        max_length = self.max_length if max_length is None else max_length
+        check_positive("generate", max_length=max_length)
+        if max_length < self.constraints.min_length:
+            raise ValueError(
+                f"`max_length` must not be below min_length={self.constraints.min_length} of the "
+                f"Generator. Received: {max_length}"
+            )
+        words = seed_words(seed)
+        if seed is None and getattr(self.sampler, "seed", None) is not None:
+            words = seed_words(self.sampler.seed)
+        inputs = checks.checked_inputs(self.stepper, inputs)
+        prompt, lengths = self._checked_prompt(prompt, inputs)
+        shortest, total = int(lengths.min()), prompt.shape[1] + max_length
+        # The shortest prompt's tokens, but for the last, are read at once; a power of two of them,
+        # so that prompts of many lengths share a few compiled functions.
+        prefill = 0 if shortest < 2 else 1 << ((shortest - 1).bit_length() - 1)
+        given = None
+        if prefix is not None:
+            prefix, prefix_lengths = checks.padded_prefix(
+                prefix,
+                len(prompt),
+                self.pad_token,
+                self.vocabulary_size,
+                self.end_tokens,
+                max_length,
+            )
+            given = lengths + prefix_lengths
+            prompt = checks.joined_rows(
+                prompt, lengths, prefix, prefix_lengths, total, self.pad_token
+            )
+        prompted = given is not None or prompt.shape[1] > prefill + 1
+        return _Job(
+            static=(prefill, max_length, prompted),
+            arguments=(inputs, prompt, lengths, given),
+            seed=words if getattr(self.sampler, "needs_seed", False) else None,
+            total=total,
+        )
 
-        def turn(i, tokens, scores, finished, layers):
-            last = ops.slice(tokens, indices(0, i - 1), (batch, 1))
-            logits, state = self.stepper.step(last, {"context": context, "layers": layers})
-            (logits,) = keras.tree.flatten(logits)
-            logits = ops.cast(ops.squeeze(logits, 1), "float32")  # (B, V)
-            token, score = self.sampler(ops.log_softmax(logits, axis=-1))
-            # A row whose prompt goes on takes the prompt's own token.
-            own = ops.squeeze(ops.slice(tokens, indices(0, i), (batch, 1)), 1)
-            in_prompt = i < lengths
-            silent = ops.logical_or(in_prompt, finished)
-            token = ops.where(finished, ops.full_like(token, self.pad_token), token)
-            token = ops.where(in_prompt, own, token)
-            scores = scores + ops.where(silent, ops.zeros_like(score), score)
-            ended = i + 1 - lengths >= max_length
-            for end in self.end_tokens:
-                ended = ops.logical_or(ended, ops.equal(token, end))
-            finished = ops.logical_or(finished, ops.logical_and(ended, ops.logical_not(in_prompt)))
-            tokens = ops.slice_update(tokens, indices(0, i), ops.expand_dims(token, 1))
-            return i + 1, tokens, scores, finished, state["layers"]
-
-        start = prefill + 1
-        zeros = ops.zeros((batch,), dtype="float32")
-        finished = ops.zeros((batch,), dtype="bool")
-        loop = (ops.convert_to_tensor(start, "int32"), tokens, zeros, finished, state["layers"])
-        i, tokens, scores, _, _ = ops.while_loop(unfinished, turn, loop)
-        return tokens, scores, i - start
-
-    def _checked_inputs(self, inputs):
-        if inputs is None and not self.stepper.context_inputs:
-            return {}
-        checked, sizes = {}, {}
-        for name, value in self.stepper.named_context(inputs).items():
-            value = ops.convert_to_numpy(value)
-            symbolic = self.stepper.graph.inputs[name]
-            if value.ndim != len(symbolic.shape):
-                raise ValueError(
-                    f"`inputs[{name!r}]` must have shape {tuple(symbolic.shape)}. "
-                    f"Received: {value.shape}"
-                )
-            if symbolic.dtype.startswith(("int", "uint")):
-                check_ids(f"inputs[{name!r}]", value, vocabulary_size(self.model, name))
-            checked[name] = value.astype(symbolic.dtype)
-            sizes[name] = value.shape[0]
-        if len(set(sizes.values())) > 1:
-            raise ValueError(f"`inputs` must have one batch size. Received: {sizes}")
-        return checked
-
-    def _checked_prompt(self, prompt, inputs):
+    def _checked_prompt(self, prompt, inputs, rows=1):
         batch = next((v.shape[0] for v in inputs.values()), None)
         if prompt is None:
             if self.start_token is None:
                 raise ValueError(
                     "`prompt` must be given, or the Generator built with a `start_token`."
                 )
-            prompt = np.full((batch or 1, 1), self.start_token, "int32")
+            prompt = np.full((batch or rows, 1), self.start_token, "int32")
             return prompt, np.ones(len(prompt), "int32")
-        prompt, lengths = padded_prompt(prompt, self.pad_token, self.input_size)
+        prompt, lengths = checks.padded_prompt(prompt, self.pad_token, self.input_size)
         if batch is not None and batch != len(prompt):
             raise ValueError(
                 f"`prompt` has {len(prompt)} rows and `inputs` have {batch}; they must be equal."
             )
         return prompt, lengths
+
+
+class _Job(NamedTuple):
+    """A checked call: static arguments of `decode`, array arguments, seed words, buffer width."""
+
+    static: Any
+    arguments: Any
+    seed: Any
+    total: Any

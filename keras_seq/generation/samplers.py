@@ -1,13 +1,18 @@
 """Samplers choose the next token from the model's distribution."""
 
+import numbers
+
 from keras import ops
+
+from keras_seq.generation.random_numbers import seed_words, uniform
+from keras_seq.generation.rows import entry
+from keras_seq.layers.arguments import check_positive
 
 
 class GreedySampler:
     """Takes the likeliest token, the first of equals.
 
-    Args:
-        Call arguments:
+    Call arguments:
         log_probabilities: (B, V) floats.
 
     Returns:
@@ -34,13 +39,177 @@ class GreedySampler:
         return tokens, ops.squeeze(best, -1)
 
 
-def get_sampler(sampler):
-    """A sampler object from itself or from its name (`"greedy"`)."""
-    if sampler == "greedy":
-        return GreedySampler()
-    if not callable(sampler):
-        raise ValueError(
-            "`sampler` must be 'greedy' or an object called with (B, V) log-probabilities that "
-            f"returns (tokens, scores). Received: {sampler!r}"
-        )
-    return sampler
+class RandomSampler:
+    r"""Draws a token from the model's distribution, made flatter or steeper by a temperature.
+
+        P(x) = p(x)^(1/temperature) / sum_y p(y)^(1/temperature)
+
+    The numbers come from a counter-based generator (Threefry-2x32, Salmon et al. 2011), a function
+    of the seed, the row and the step alone: a seed gives the same tokens in one compiled loop or
+    token by token, on every backend.
+
+    Args:
+        temperature: positive float; 1 is the model's own distribution, near 0 is greedy.
+        seed: int in [0, 2^64), of every call that is given no seed of its own. `None`: a fresh one
+            for each call.
+
+    Call arguments:
+        log_probabilities: (B, V) floats.
+        seed: (2,) int32 tensor, another one at each step.
+
+    Returns:
+        `(tokens, scores)`: (B,) int32 ids and their (B,) log-probabilities, as given.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range.
+
+    Example:
+
+    ```python
+    import keras_seq
+
+    model = keras_seq.models.seq2seq_rnn(30, 20, embedding_dim=8, units=16)
+    sampler = keras_seq.generation.RandomSampler(temperature=0.7)
+    generator = keras_seq.generation.Generator(
+        model, max_length=6, start_token=2, end_token=3, sampler=sampler
+    )
+    first = generator.generate([[5, 6, 7, 3]], seed=1).tokens
+    again = generator.generate([[5, 6, 7, 3]], seed=1).tokens
+    assert (first == again).numpy().all()
+    ```
+    """
+
+    needs_seed = True
+
+    def __init__(self, temperature=1.0, seed=None):
+        _check_number(type(self).__name__, "temperature", temperature, largest=float("inf"))
+        if seed is not None:
+            seed_words(seed, f"seed` of `{type(self).__name__}")
+        self.temperature = temperature
+        self.seed = seed
+
+    def __call__(self, log_probabilities, seed):
+        scaled = log_probabilities / self.temperature
+        weights = ops.exp(scaled - ops.max(scaled, axis=-1, keepdims=True))
+        weights, ids = self.candidates(weights)
+        tokens = _draw(weights, uniform(seed, ops.shape(weights)[0]))
+        if ids is not None:
+            tokens = entry(ids, tokens)
+        return tokens, entry(log_probabilities, tokens)
+
+    def candidates(self, weights):
+        """What may be drawn.
+
+        Args:
+            weights: (B, V) floats, proportional to the probabilities.
+
+        Returns:
+            `(weights, ids)`: (B, C) weights, zero where a token may not be drawn, and the (B, C)
+            ids that they belong to, or `None` for 0 to V - 1.
+        """
+        return weights, None
+
+
+class TopKSampler(RandomSampler):
+    """Draws from the `k` likeliest tokens (Fan et al. 2018, section 5.1).
+
+    Args:
+        k: how many tokens may be drawn; of equally likely ones the first.
+        temperature: see `RandomSampler`.
+        seed: see `RandomSampler`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range.
+
+    Example:
+
+    ```python
+    import numpy as np
+    import keras_seq
+
+    sampler = keras_seq.generation.TopKSampler(k=2)
+    probabilities = np.tile(np.array([[0.5, 0.3, 0.1, 0.1]], "float32"), (100, 1))
+    tokens, _ = sampler(np.log(probabilities), seed=np.array([1, 2], "int32"))
+    print(set(np.asarray(tokens)))  # 0 and 1
+    ```
+    """
+
+    def __init__(self, k=5, temperature=1.0, seed=None):
+        super().__init__(temperature, seed)
+        check_positive(type(self).__name__, k=k)
+        self.k = k
+
+    def candidates(self, weights):
+        return ops.top_k(weights, min(self.k, weights.shape[-1]))
+
+
+class TopPSampler(RandomSampler):
+    """Draws from the nucleus (Holtzman et al. 2020, section 3.1).
+
+    The nucleus are the likeliest tokens, as many as it takes for their probabilities to sum up to
+    more than `p`.
+
+    Args:
+        p: in (0, 1].
+        k: only the `k` likeliest tokens are sorted and looked at, which is faster. `None`: all.
+        temperature: see `RandomSampler`. It comes before the nucleus is cut.
+        seed: see `RandomSampler`.
+
+    Raises:
+        TypeError, ValueError: if an argument is out of range.
+
+    Example:
+
+    ```python
+    import numpy as np
+    import keras_seq
+
+    sampler = keras_seq.generation.TopPSampler(p=0.6)
+    probabilities = np.tile(np.array([[0.5, 0.3, 0.1, 0.1]], "float32"), (100, 1))
+    tokens, _ = sampler(np.log(probabilities), seed=np.array([1, 2], "int32"))
+    print(set(np.asarray(tokens)))  # 0 and 1: together 0.8
+    ```
+    """
+
+    def __init__(self, p=0.1, k=None, temperature=1.0, seed=None):
+        super().__init__(temperature, seed)
+        _check_number("TopPSampler", "p", p, largest=1)
+        if k is not None:
+            check_positive("TopPSampler", k=k)
+        self.p = p
+        self.k = k
+
+    def candidates(self, weights):
+        total = ops.sum(weights, axis=-1, keepdims=True)
+        size = weights.shape[-1] if self.k is None else min(self.k, weights.shape[-1])
+        weights, ids = ops.top_k(weights, size)
+        # A token is in while those ahead of it sum up to p at most; the first one always.
+        within = ops.cumsum(weights / total, axis=-1) <= self.p
+        keep = ops.concatenate([ops.ones_like(within[:, :1]), within[:, :-1]], axis=-1)
+        return ops.where(keep, weights, ops.zeros_like(weights)), ids
+
+
+def _draw(weights, u):
+    """Invert the cumulated distribution: the first index whose cumulated weight is above u.
+
+    Args:
+        weights: (B, C) floats, not all zero.
+        u: (B,) floats in [0, 1).
+
+    Returns:
+        (B,) int32, never of a zero weight, however the sums are rounded.
+    """
+    cumulated = ops.cumsum(weights, axis=-1)
+    threshold = ops.expand_dims(u, -1) * cumulated[:, -1:]
+    size = weights.shape[-1]
+    ids = ops.arange(size, dtype="int32")
+    possible = weights > 0
+    first = ops.min(ops.where(ops.logical_and(possible, cumulated > threshold), ids, size), axis=-1)
+    return ops.minimum(first, ops.max(ops.where(possible, ids, 0), axis=-1))
+
+
+def _check_number(owner, name, value, largest):
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not 0 < value <= largest:
+        expected = f"in (0, {largest}]" if largest < float("inf") else "a positive number"
+        raise ValueError(f"`{name}` of {owner} must be {expected}. Received: {name}={value!r}")

@@ -3,10 +3,24 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_seq.generation import Generator
+from keras_seq.generation import Generator, RandomSampler
 from keras_seq.generation.checks import padded_prompt
-from keras_seq.layers import GRU, PositionalEmbedding, TransformerEncoderBlock
-from tests.generation.generation_models import hybrid, shaken, slow_greedy, sources, translator
+from keras_seq.layers import (
+    GRU,
+    MultiHeadCrossAttention,
+    MultiHeadSelfAttention,
+    PositionalEmbedding,
+    TransformerEncoderBlock,
+)
+from keras_seq.plots import attention_scores
+from tests.generation.generation_models import (
+    hybrid,
+    log_probabilities,
+    shaken,
+    slow_greedy,
+    sources,
+    translator,
+)
 
 numpy = keras.ops.convert_to_numpy
 
@@ -211,3 +225,88 @@ def test_a_prompt_that_is_no_list_of_rows_is_refused():
         padded_prompt([5, 6, 7], 0, None)
     with pytest.raises(ValueError, match="Row 1 is empty"):
         padded_prompt([[1], []], 0, None)
+
+
+def test_a_seed_gives_the_same_tokens_and_no_seed_other_ones():
+    generator = Generator(hybrid(), max_length=8, sampler="random")
+
+    def draw(**seed):
+        return numpy(generator.generate(prompt=[[5]] * 4, **seed).tokens).tolist()
+
+    assert draw(seed=1) == draw(seed=1) != draw(seed=2)
+    assert draw() != draw()
+    keras.utils.set_random_seed(3)
+    first = draw()
+    keras.utils.set_random_seed(3)
+    assert draw() == first
+    assert len({tuple(row) for row in first}) > 1  # rows draw for themselves
+    assert generator.trace_count == 1
+    fixed = Generator(hybrid(), 2, sampler=RandomSampler(seed=4), jit_compile=False)
+    assert fixed.sampler.seed == 4
+    with pytest.raises(TypeError, match="seed"):
+        generator.generate(prompt=[[5]], seed=0.5)
+
+
+def test_pairs_of_tokens_are_drawn_as_often_as_their_joint_probability_says():
+    """p(x_1, x_2) = p(x_1) p(x_2 | x_1): a chi-square test on many rows of one batch."""
+    model, rows, size = shaken(hybrid(5, 8), seed=2, scale=0.5), 6000, 5
+    generator = Generator(model, max_length=2, sampler="random")
+    tokens = numpy(generator.generate(prompt=[[1]] * rows, seed=11).tokens)
+    pairs = np.array([[1, a] for a in range(size)])
+    log_p = log_probabilities(model, pairs)  # (V, 2, V)
+    joint = np.exp(log_p[0, 0][:, None] + log_p[:, 1]).ravel()
+    counts = np.bincount(tokens[:, 1] * size + tokens[:, 2], minlength=size * size)
+    likely = joint * rows > 5
+    chi_square = ((counts - rows * joint) ** 2 / (rows * joint))[likely].sum()
+    freedom = likely.sum() - 1
+    assert freedom > 10 and chi_square < freedom + 4 * np.sqrt(2 * freedom)
+
+
+@pytest.mark.parametrize("kind", ["transformer", "attention"])
+def test_attention_is_that_of_the_choice_of_each_token(kind):
+    if kind == "attention":
+        tokens = keras.Input((None,), dtype="int32", name="target")
+        source = keras.Input((None, 6), name="source")
+        x = layers.Embedding(9, 8)(tokens)
+        x = MultiHeadSelfAttention(2, 4, causal=True, name="own")(x)
+        y = MultiHeadSelfAttention(2, 4, name="encoder")(layers.Dense(8)(source))
+        x = x + MultiHeadCrossAttention(2, 4, name="cross")(x, y)
+        model = shaken(keras.Model([source, tokens], layers.Dense(9)(x)))
+        inputs, names = np.random.default_rng(0).normal(size=(2, 4, 6)), ["own", "cross"]
+    else:
+        model, inputs, names = translator(kind), sources(2, 4), ["decoder_0", "decoder_1"]
+    generator = Generator(model, max_length=3, start_token=2, jit_compile=False)
+    out = generator.generate(inputs, return_attention=True)
+    assert list(out.attention) == names
+    for name, weights in out.attention.items():
+        assert weights.shape == (2, 2, 3, 3 if name == "own" else 4)
+        np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
+    read = np.concatenate([np.full((2, 1), 2), numpy(out.tokens)[:, :-1]], axis=1)
+    whole = attention_scores(model, {"source": inputs, "target": read})
+    np.testing.assert_array_equal(out.attention[names[-1]], whole[names[-1]])
+    assert generator.generate(inputs).attention is None
+
+
+def softmax_dense(x):
+    return layers.Dense(9, activation="softmax")(x)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        softmax_dense,
+        lambda x: layers.Softmax()(layers.Dense(9)(x)),
+        lambda x: keras.ops.softmax(layers.Dense(9)(x)),
+        lambda x: layers.Activation("softmax")(layers.Dense(9)(x)),
+        lambda x: layers.Dropout(0.1)(softmax_dense(x)),
+        lambda x: layers.TimeDistributed(layers.Dense(9, activation="softmax"))(x),
+        lambda x: keras.Sequential([layers.Dense(8), layers.Dense(9, activation="softmax")])(x),
+    ],
+)
+def test_a_model_that_gives_probabilities_is_refused(end):
+    tokens = keras.Input((None,), dtype="int32")
+    x = layers.Embedding(9, 8)(tokens)
+    with pytest.raises(ValueError, match="must be logits.*softmax.*from_logits=True"):
+        Generator(keras.Model(tokens, end(x)), max_length=2)
+    softmax_inside = layers.Dense(9)(layers.Activation("softmax")(x))
+    Generator(keras.Model(tokens, softmax_inside), max_length=2)

@@ -1,0 +1,177 @@
+import itertools
+
+import keras
+import keras_hub
+import numpy as np
+import pytest
+
+from keras_seq.generation import BeamSampler, Generator
+from tests.generation.generation_models import (
+    hybrid,
+    log_probabilities,
+    shaken,
+    sources,
+    translator,
+)
+
+numpy = keras.ops.convert_to_numpy
+# Without XLA a search is traced much faster; JAX compiles in either case.
+GRAPH = {"jit_compile": keras.backend.backend() != "tensorflow"}
+
+
+def every_sequence(model, start, length, end, vocabulary_size):
+    """All sequences that can be generated and their log-probabilities, by whole calls."""
+    whole = itertools.product(range(vocabulary_size), repeat=length)
+    cut = {s[: s.index(end) + 1] if end in s else s for s in whole}
+    sequences = sorted(cut)
+    x = np.zeros((len(sequences), length), "int32")
+    x[:, 0] = start
+    for row, s in zip(x, sequences, strict=True):
+        row[1 : len(s)] = s[:-1]
+    log_p = log_probabilities(model, x)
+    totals = [sum(log_p[i, t, v] for t, v in enumerate(s)) for i, s in enumerate(sequences)]
+    return sequences, np.array(totals)
+
+
+@pytest.mark.parametrize("alpha, end", [(0.0, 3), (0.0, None), (0.6, 3), (2.5, 3), (-1.0, 3)])
+def test_a_beam_of_everything_finds_what_exhaustive_search_finds(alpha, end):
+    model = shaken(hybrid(4, 8), seed=5, scale=1.5)
+    sampler = BeamSampler(256, return_all_beams=True, length_penalty=alpha)
+    out = Generator(model, max_length=5, end_token=end, sampler=sampler, **GRAPH).generate(
+        prompt=[[1], [2], [3]]
+    )
+    for row, start in enumerate((1, 2, 3)):
+        sequences, totals = every_sequence(model, start, 5, end, vocabulary_size=4)
+        ranks = totals / ((5 + np.array([len(s) for s in sequences])) / 6) ** alpha
+        best = np.argsort(-ranks, kind="stable")[:256]
+        found = numpy(out.tokens)[row, : len(best), 1:].tolist()
+        assert found == [[*sequences[i], *[0] * (5 - len(sequences[i]))] for i in best]
+        np.testing.assert_allclose(numpy(out.scores)[row, : len(best)], totals[best], atol=1e-3)
+
+
+def soon_ending():
+    """A model that likes its end token, so that sequences of many lengths compete."""
+    model, rng = hybrid(6, 8), np.random.default_rng(3)
+    weights = [0.7 * rng.normal(size=w.shape) for w in model.get_weights()]
+    weights[-1][3] += 1
+    model.set_weights(weights)
+    return model
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_what_is_open_is_dropped_only_where_it_cannot_win(alpha):
+    """The best alone ends earlier than the whole list, and is the best of the list."""
+    best, everything = (
+        Generator(
+            soon_ending(), 12, end_token=3, sampler=BeamSampler(6, return_all, alpha), **GRAPH
+        ).generate(prompt=[[1], [2], [4], [5]])
+        for return_all in (False, True)
+    )
+    assert numpy(best.tokens).tolist() == numpy(everything.tokens)[:, 0].tolist()
+    np.testing.assert_allclose(numpy(best.scores), numpy(everything.scores)[:, 0], atol=1e-5)
+    assert int(best.steps) < int(everything.steps) <= 12
+
+
+def test_one_beam_is_greedy_and_more_find_likelier_sequences():
+    model, source = shaken(translator("gru"), seed=3), sources()
+    options = {"max_length": 9, "start_token": 2, **GRAPH}
+    greedy = Generator(model, **options).generate(source)
+    one = Generator(model, **options, sampler=BeamSampler(1)).generate(source)
+    many = Generator(model, **options, sampler=BeamSampler(8, length_penalty=0)).generate(source)
+    assert numpy(one.tokens).tolist() == numpy(greedy.tokens).tolist()
+    np.testing.assert_allclose(numpy(one.scores), numpy(greedy.scores), atol=1e-5)
+    assert (numpy(many.scores) >= numpy(one.scores) - 1e-5).all()
+    assert numpy(many.scores).sum() > numpy(one.scores).sum() + 0.1
+
+
+def slow_beams(model, source, beams, length, end, alpha):
+    """Beam search of one row in plain Python, with whole calls."""
+    opened, ended = [((2,), 0.0)], []
+    for n in range(1, length + 1):
+        x = np.zeros((beams, length), "int32")
+        for row, (tokens, _) in zip(x, opened, strict=False):
+            row[:n] = tokens
+        inputs = {"source": np.repeat(source[None], beams, axis=0), "target": x}
+        log_p = log_probabilities(model, inputs)[:, n - 1]
+        new = [
+            ((*tokens, v), total + log_p[i, v])
+            for i, (tokens, total) in enumerate(opened)
+            for v in range(log_p.shape[-1])
+        ]
+        new = sorted(new, key=lambda x: -x[1])[: 2 * beams]
+        ended += [(t, s) for t, s in new if t[-1] == end or n == length]
+        opened = [(t, s) for t, s in new if t[-1] != end][:beams]
+    return sorted(ended, key=lambda x: -x[1] / ((4 + len(x[0])) / 6) ** alpha)[:beams]
+
+
+@pytest.mark.parametrize("kind, jit_compile", [("lstm", GRAPH["jit_compile"]), ("post_norm", True)])
+def test_beams_equal_a_plain_search_by_whole_calls(kind, jit_compile):
+    model, source = shaken(translator(kind), seed=4, scale=0.5), sources(3)
+    sampler = BeamSampler(3, return_all_beams=True, length_penalty=0.6)
+    generator = Generator(
+        model, 7, start_token=2, end_token=3, sampler=sampler, jit_compile=jit_compile
+    )
+    out = generator.generate(source)
+    for row, ids in enumerate(source):
+        expected = slow_beams(model, ids, 3, 7, end=3, alpha=0.6)
+        for found, score, (tokens, total) in zip(
+            numpy(out.tokens)[row].tolist(), numpy(out.scores)[row], expected, strict=True
+        ):
+            assert found == [*tokens[1:], *[0] * (8 - len(tokens))]
+            np.testing.assert_allclose(score, total, atol=1e-4)
+    generator.generate(sources(3, seed=1))
+    assert generator.trace_count == 1
+
+
+def test_rows_with_prompts_of_different_lengths_get_what_they_get_alone():
+    prompts = [[5, 6, 7, 8, 9], [8, 3], [12, 4, 4]]  # an end token in a prompt ends nothing
+    sampler = BeamSampler(3, return_all_beams=True)
+    generator = Generator(
+        shaken(hybrid(), seed=2), 4, end_token=3, sampler=sampler, no_repeat_ngram_size=2, **GRAPH
+    )
+    together = generator.generate(prompt=prompts)
+    for row, prompt in enumerate(prompts):
+        alone = generator.generate(prompt=[prompt])
+        tokens = numpy(alone.tokens)[0]
+        width = tokens.shape[1]
+        assert numpy(together.tokens)[row, :, :width].tolist() == tokens.tolist()
+        assert not numpy(together.tokens)[row, :, width:].any()
+        np.testing.assert_allclose(numpy(together.scores)[row], numpy(alone.scores)[0], atol=1e-5)
+
+
+def test_early_stopping_is_done_when_enough_sequences_have_ended():
+    hasty = BeamSampler(2, length_penalty=1.0, early_stopping=True)
+    patient = BeamSampler(2, length_penalty=1.0)
+    steps = [
+        int(
+            Generator(soon_ending(), 12, end_token=3, sampler=sampler, **GRAPH)
+            .generate(prompt=[[1], [2], [4], [5]])
+            .steps
+        )
+        for sampler in (hasty, patient)
+    ]
+    assert steps[0] < steps[1]
+
+
+def test_where_there_are_too_few_sequences_the_rest_is_padding():
+    sampler = BeamSampler(6, return_all_beams=True)
+    out = Generator(hybrid(4, 8), 1, end_token=3, sampler=sampler, **GRAPH).generate(prompt=[[1]])
+    scores = numpy(out.scores)[0]
+    assert np.isfinite(scores[:4]).all() and np.isneginf(scores[4:]).all()
+    assert not numpy(out.tokens)[0, 4:].any()
+    np.testing.assert_allclose(np.exp(scores[:4]).sum(), 1, atol=1e-5)
+
+
+def test_keras_hub_finds_the_same_without_length_penalty_and_end():
+    model = shaken(hybrid(8, 8), seed=6, scale=1.0)
+
+    def step(prompt, cache, index):
+        logits = model(prompt)
+        return keras.ops.take(logits, index - 1, axis=1), None, cache
+
+    hub = keras_hub.samplers.BeamSampler(4, return_all_beams=True)
+    prompt = np.array([[1, 0, 0, 0, 0, 0], [5, 0, 0, 0, 0, 0]], "int32")
+    tokens, scores = hub(step, keras.ops.convert_to_tensor(prompt), index=1, model=model)
+    ours = Generator(model, 5, sampler=hub, **GRAPH).generate(prompt=prompt[:, :1])
+    np.testing.assert_array_equal(numpy(ours.tokens), numpy(tokens))
+    np.testing.assert_allclose(numpy(ours.scores), numpy(scores), atol=1e-4)
