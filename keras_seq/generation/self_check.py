@@ -31,14 +31,17 @@ def check(stepper, inputs=None, batch_size=2, length=None, atol=None):
         batch_size = int(ops.shape(next(iter(inputs.values())))[0])
     x = {name: _random(stepper, name, batch_size, length, rng) for name in graph.targets}
     x = stepper._named_targets(x)
-    with _undisturbed(operations):
+    with _undisturbed(operations) as begin:
+        begin()
         whole = keras.tree.flatten(_call(stepper.model, {**inputs, **x}))
+        begin()
         seen = []
         stepped = _step(stepper, inputs, x, batch_size, length, seen)
         axes = [_axis(graph, tensor) for tensor in graph.outputs]
         largest = max(map(_difference, whole, zip(*stepped, strict=True), axes))
         if largest <= atol:
             return largest
+        begin()
         called = []
         stepper._call({**inputs, **x}, called)
     raise ValueError(
@@ -127,16 +130,20 @@ def _random(stepper, name, batch_size, length, rng):
 
 @contextlib.contextmanager
 def _undisturbed(operations):
-    """Begin with zero states in stateful layers, and give all layers back what they had."""
-    kept = {}
-    for operation in operations:
-        if getattr(operation, "stateful", False) or is_foreign(operation):
-            for variable in getattr(operation, "non_trainable_variables", ()):
-                kept[id(variable)] = variable, ops.copy(ops.convert_to_tensor(variable))
-            if getattr(operation, "stateful", False) and hasattr(operation, "reset_state"):
-                operation.reset_state()
+    """Give all layers back what they had; what it gives lets stateful ones begin with zeros."""
+    stateful = [operation for operation in operations if getattr(operation, "stateful", False)]
+    kept = {
+        id(variable): (variable, ops.copy(ops.convert_to_tensor(variable)))
+        for operation in [*stateful, *filter(is_foreign, operations)]
+        for variable in getattr(operation, "non_trainable_variables", ())
+    }
+
+    def begin():
+        for operation in stateful:
+            operation.reset_state()
+
     try:
-        yield
+        yield begin
     finally:
         for variable, value in kept.values():
             variable.assign(value)

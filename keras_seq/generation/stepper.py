@@ -27,7 +27,7 @@ class Stepper:
             inputs come step by step. By default the only input, or the one named `"target"`; the
             other inputs are the context.
         self_check: whether to compare stepping with calling right away, on small random inputs (see
-            `check`). `None`: if the model has layers that are neither Keras' nor keras_seq's own.
+            `check`). `None`: if layers on the target's way are neither Keras' nor keras_seq's own.
 
     Raises:
         TypeError: if `model` has no graph to walk.
@@ -77,7 +77,7 @@ class Stepper:
                         "`return_sequences=True`."
                     )
         if self_check is None:
-            self_check = type(self) is Stepper and any(map(is_foreign, self.graph.operations()))
+            self_check = type(self) is Stepper and self._has_foreign_layers()
         if self_check:
             self._check_itself()
 
@@ -270,6 +270,15 @@ class Stepper:
                 layer whose output differs.
         """
         return check(self, inputs, batch_size, length, atol)
+
+    def _has_foreign_layers(self):
+        """Whether a layer on the target's way is neither Keras' nor keras_seq's own."""
+        return any(
+            self._inner[node.name].stepper._has_foreign_layers()
+            if node.kind == "model"
+            else is_foreign(node.node.operation)
+            for node in self.graph.target_nodes
+        )
 
     def _check_itself(self):
         try:

@@ -66,6 +66,17 @@ def test_a_layer_of_the_users_own_is_checked_when_the_stepper_is_built():
         Stepper(model, self_check=False).check()
 
 
+def test_an_encoder_of_the_users_own_needs_no_check():
+    class Encoder(layers.Layer):
+        def call(self, x):
+            assert x.shape[1] in (None, 7), "random inputs would not do"
+            return x[:, 0]
+
+    source, x = keras.Input((None, 4), name="source"), keras.Input((None, 4), name="target")
+    y = GRU(4, return_sequences=True)(x, initial_state=[Encoder()(source)])
+    Stepper(keras.Model([source, x], y))
+
+
 def test_the_layer_is_found_inside_a_model_inside_the_model():
     inner_x = keras.Input((None, 4))
     inner = keras.Model(inner_x, Mixes(name="culprit")(layers.Dense(4)(inner_x)), name="inside")

@@ -165,7 +165,7 @@ MODELS = [
 
 
 @pytest.mark.parametrize("build", MODELS, ids=lambda build: build.__name__)
-def test_models_of_many_shapes_step_to_the_numbers_of_their_call(build):
+def test_models_of_many_shapes_keep_the_laws(build):
     model = shaken(build())
     targets = ["a", "b"] if build is two_targets else None
     assert Stepper(model, target=targets).check() < 1e-5
