@@ -5,6 +5,7 @@ from keras import initializers, ops
 
 from keras_seq.layers.arguments import check_positive
 from keras_seq.layers.context_attention import ContextAttention
+from keras_seq.layers.fresh_initializer import fresh
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
@@ -56,7 +57,9 @@ class AdditiveAttention(ContextAttention):
         super().build(x_shape, context_shape)
 
         def weight(name, shape):
-            return self.add_weight(name=name, shape=shape, initializer=self.kernel_initializer)
+            return self.add_weight(
+                name=name, shape=shape, initializer=fresh(self.kernel_initializer)
+            )
 
         self.query_kernel = weight("query_kernel", (x_shape[-1], self.units))
         self.key_kernel = weight("key_kernel", (context_shape[-1], self.units))

@@ -6,6 +6,7 @@ import keras
 from keras import initializers, ops
 
 from keras_seq.layers.arguments import check_positive, check_rate
+from keras_seq.layers.fresh_initializer import fresh
 from keras_seq.layers.masked_softmax import masked_softmax
 from keras_seq.layers.sequence_layer import SequenceLayer
 
@@ -55,12 +56,14 @@ class MultiHeadAttention(SequenceLayer):
 
         def projection(name, kernel_shape, bias_shape):
             kernel = self.add_weight(
-                name=f"{name}_kernel", shape=kernel_shape, initializer=self.kernel_initializer
+                name=f"{name}_kernel",
+                shape=kernel_shape,
+                initializer=fresh(self.kernel_initializer),
             )
             if not self.use_bias:
                 return kernel, None
             bias = self.add_weight(
-                name=f"{name}_bias", shape=bias_shape, initializer=self.bias_initializer
+                name=f"{name}_bias", shape=bias_shape, initializer=fresh(self.bias_initializer)
             )
             return kernel, bias
 
@@ -117,6 +120,49 @@ class MultiHeadAttention(SequenceLayer):
             nonempty = False
         return masked_softmax(scores, attend, nonempty)
 
+    def _mix(
+        self,
+        query,
+        key,
+        value,
+        attend,
+        biases=(None, None),
+        nonempty=False,
+        scores=True,
+        training=None,
+    ):
+        """softmax(Q K^T / sqrt(K) + biases) V.
+
+        Args:
+            query, key, value: as `_weights` and `_attend` take them.
+            attend, nonempty: see `_weights`.
+            biases: `bias` and `attention_bias` of `_weights`.
+            scores: whether the weights are asked for.
+            training: whether dropout is on.
+
+        Returns:
+            `(y, weights)`: (B, T, H * width), and (B, H, T, S) or `None`.
+        """
+        drops = training and self.dropout
+        plain = all(b is None for b in biases) and self.key_dim == self.value_dim
+        if plain and not scores and not drops and has_fused_attention():
+            return self._fused(query, key, value, attend, nonempty), None
+        weights = self._weights(query, key, attend, *biases, nonempty)
+        return self._attend(weights, value, training), weights
+
+    def _fused(self, query, key, value, attend, nonempty):
+        """The same by the backend's kernel, which holds no (T, S) scores."""
+        if attend is not None:
+            batch, time, length = ops.shape(query)[0], ops.shape(query)[2], ops.shape(key)[2]
+            attend = ops.broadcast_to(attend, (batch, 1, time, length))
+        query, key, value = time_first(query), time_first(key), time_first(value)
+        y = ops.dot_product_attention(query, key, value, mask=attend)
+        if attend is not None and not nonempty:
+            seen = ops.transpose(ops.any(attend, axis=-1, keepdims=True), (0, 2, 1, 3))
+            y = ops.where(seen, y, ops.zeros_like(y))
+        batch, time = ops.shape(y)[:2]
+        return ops.reshape(y, (batch, time, self.num_heads * self.value_dim))
+
     def _check_bias(self, bias, shape):
         sizes = zip(bias.shape, shape, strict=False)
         fits = len(bias.shape) == 4 and all(a in (1, None) or b in (a, None) for a, b in sizes)
@@ -163,6 +209,20 @@ class MultiHeadAttention(SequenceLayer):
             "bias_initializer": initializers.serialize(self.bias_initializer),
             "seed": self.seed,
         }
+
+
+def has_fused_attention():
+    """Whether the backend runs on an accelerator, with a kernel of its own for attention."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        return jax.default_backend() != "cpu"
+    if backend == "torch":
+        import torch
+
+        return torch.cuda.is_available()
+    return False
 
 
 def heads_first(x):

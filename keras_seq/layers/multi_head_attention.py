@@ -7,7 +7,6 @@ from keras_seq.layers.alibi import AlibiBias
 from keras_seq.layers.arguments import check_positive, check_rank
 from keras_seq.layers.attention_cache import append, check_room, empty_cache
 from keras_seq.layers.attention_heads import MultiHeadAttention, heads_first
-from keras_seq.layers.multi_head_cross_attention import MultiHeadCrossAttention
 from keras_seq.layers.rotary_embedding import RotaryEmbedding
 from keras_seq.layers.sequence_layer import implicit_mask
 from keras_seq.layers.sliding_window import (
@@ -19,8 +18,6 @@ from keras_seq.layers.sliding_window import (
     nothing_before,
     ring_step,
 )
-
-__all__ = ["MultiHeadCrossAttention", "MultiHeadSelfAttention"]
 
 _POSITIONS = {"rotary": RotaryEmbedding, "alibi": AlibiBias}
 
@@ -213,8 +210,16 @@ class MultiHeadSelfAttention(MultiHeadAttention):
             bias = self.alibi.bias(distance, self.num_heads, query.dtype)
         # Without masks a position sees itself at least.
         nonempty = self.causal and mask is None
-        weights = self._weights(query, key, attend, bias, attention_bias, nonempty)
-        y = self._attend(weights, value, training)
+        y, weights = self._mix(
+            query,
+            key,
+            value,
+            attend,
+            (bias, attention_bias),
+            nonempty,
+            scores=return_attention_scores,
+            training=training,
+        )
         if blocks:
             y = ops.reshape(y, (batch, -1, y.shape[2]))[:, :time]
         returns = (self._output(y),)

@@ -114,8 +114,16 @@ class MultiHeadCrossAttention(MultiHeadAttention):
         state = initial_state
         attend = ops.expand_dims(state["valid"], (1, 2))
         query = heads_first(self._query(x))
-        weights = self._weights(query, state["key"], attend, attention_bias=attention_bias)
-        returns = (self._output(self._attend(weights, state["value"], training)),)
+        y, weights = self._mix(
+            query,
+            state["key"],
+            state["value"],
+            attend,
+            (None, attention_bias),
+            scores=return_attention_scores,
+            training=training,
+        )
+        returns = (self._output(y),)
         if return_attention_scores:
             returns += (weights,)
         if return_state:

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_seq.layers.multi_head_attention import MultiHeadCrossAttention
+from keras_seq.layers.multi_head_cross_attention import MultiHeadCrossAttention
 from keras_seq.layers.sequence_layer import implicit_mask
 from keras_seq.layers.transformer_block import TransformerBlock
 

@@ -14,9 +14,10 @@ def attention_scores(model, inputs):
 
     The model's graph is walked as its own call walks it, masks included, and every layer whose
     `call` has an argument `return_attention_scores` is asked for them: the attention layers and
-    Transformer blocks of keras_seq (a decoder block answers with its cross-attention) and Keras'
-    own attention layers. Functional models inside the model are walked too; layers inside a
-    subclassed layer or model are not seen. Dropout is off.
+    Transformer blocks of keras_seq (a decoder block answers with its cross-attention, or with its
+    self-attention where it has no source) and Keras' own attention layers. Functional models inside
+    the model are walked too; layers inside a subclassed layer or model are not seen. Dropout is
+    off.
 
     Args:
         model: Functional (or built Sequential) `keras.Model`.

@@ -162,7 +162,9 @@ def _check_arguments(layer, input_shape, context_shape, vocabulary_size, laws):
             f"Received: vocabulary_size={vocabulary_size}"
         )
     takes_context = "context" in inspect.signature(layer.call).parameters
-    if takes_context != (context_shape is not None):
+    build = inspect.signature(layer.build).parameters.get("context_shape")
+    may_go_without = takes_context and build is not None and build.default is None
+    if takes_context != (context_shape is not None) and not may_go_without:
         needs = "must be (B, S, features): the layer attends to a `context`"
         none = "must be None: `call` of the layer has no argument `context`"
         raise ValueError(

@@ -22,6 +22,11 @@ def test_the_decoder_block_keeps_the_laws():
     check_sequence_layer(decoder(), (2, 4, 4), context_shape=(2, 3, 5))
 
 
+def test_the_decoder_block_keeps_the_laws_of_time_without_a_source():
+    laws = ["stepping equals calling", "padding changes nothing", "the future changes nothing"]
+    check_sequence_layer(decoder(), (2, 4, 4), laws=laws)
+
+
 @pytest.mark.parametrize(
     "arguments", [{}, {"normalize_first": True}, {"normalization": "rms", "use_bias": False}]
 )
