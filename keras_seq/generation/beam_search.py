@@ -43,6 +43,7 @@ class BeamSampler:
     Example:
 
     ```python
+    import numpy as np
     import keras_seq
 
     model = keras_seq.models.seq2seq_rnn(30, 20, embedding_dim=8, units=16)
@@ -50,7 +51,7 @@ class BeamSampler:
     generator = keras_seq.generation.Generator(
         model, max_length=6, start_token=2, end_token=3, sampler=sampler
     )
-    out = generator.generate([[5, 6, 7, 3]])
+    out = generator.generate(np.array([[5, 6, 7, 3]]))
     print(out.tokens.shape, out.scores.shape)  # (1, 3, 6) (1, 3)
     ```
     """

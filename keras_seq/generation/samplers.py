@@ -66,6 +66,7 @@ class RandomSampler:
     Example:
 
     ```python
+    import numpy as np
     import keras_seq
 
     model = keras_seq.models.seq2seq_rnn(30, 20, embedding_dim=8, units=16)
@@ -73,9 +74,10 @@ class RandomSampler:
     generator = keras_seq.generation.Generator(
         model, max_length=6, start_token=2, end_token=3, sampler=sampler
     )
-    first = generator.generate([[5, 6, 7, 3]], seed=1).tokens
-    again = generator.generate([[5, 6, 7, 3]], seed=1).tokens
-    assert (first == again).numpy().all()
+    source = np.array([[5, 6, 7, 3]])
+    first = generator.generate(source, seed=1).tokens
+    again = generator.generate(source, seed=1).tokens
+    np.testing.assert_array_equal(first, again)
     ```
     """
 

@@ -5,7 +5,9 @@ import warnings
 import numpy as np
 from keras import ops
 
+from keras_seq._keras import graph_nodes, is_functional
 from keras_seq.generation.graph import vocabulary_size
+from keras_seq.generation.random_numbers import seed_words
 from keras_seq.layers.arguments import check_positive
 
 UNKNOWN_PIECES = ("<unk>", "[UNK]")  # of SentencePiece, of WordPiece
@@ -22,14 +24,15 @@ class TextGenerator:
         source_tokenizer: KerasHub tokenizer of the source. It makes exactly the ids that the model
             was trained on (an end id included, if that was so).
         target_tokenizer: KerasHub tokenizer of the target, used to detokenize.
-        source_length: the largest number of source ids. `None`: no limit.
+        source_length: the largest number of source ids. `None`: as many as the model has positions
+            for (the `sequence_length` of its embeddings), or no limit.
         batch_size: how many sources to generate from at once.
         unknown: what to do about characters that the source tokenizer does not know: `"warn"`,
             `"error"` or `"ignore"`.
 
     Raises:
         ValueError: if the generator has no single context input, no start or no end token, or a
-            tokenizer's vocabulary does not fit the model.
+            tokenizer's vocabulary or the `source_length` does not fit the model.
 
     Example:
 
@@ -82,7 +85,7 @@ class TextGenerator:
         self.source_input = context[0]
         self.source_tokenizer = source_tokenizer
         self.target_tokenizer = target_tokenizer
-        self.source_length = source_length
+        self.source_length = self._checked_length(source_length)
         self.batch_size = batch_size
         self.unknown = unknown
         self._check_vocabulary(
@@ -98,20 +101,42 @@ class TextGenerator:
                 "model was trained with."
             )
 
-    def __call__(self, texts):
+    def _checked_length(self, source_length):
+        graph = self.generator.stepper.graph
+        self.fixed_width = graph.inputs[self.source_input].shape[1]
+        operations = list(_operations(graph.context_nodes))
+        lengths = [getattr(operation, "sequence_length", None) for operation in operations]
+        limits = [n for n in (self.fixed_width, *lengths) if isinstance(n, int)]
+        limit = min(limits, default=None)
+        if source_length is None or limit is None:
+            return limit if source_length is None else source_length
+        if source_length > limit:
+            raise ValueError(
+                f"`source_length` of TextGenerator must be at most {limit}, for the model reads no "
+                f"longer source. Received: {source_length}"
+            )
+        return source_length
+
+    def __call__(self, texts, max_length=None, seed=None):
         """Generate a text for each text.
 
         Args:
             texts: a string or a list of strings.
+            max_length: see `Generator.generate`.
+            seed: see `Generator.generate`; each batch draws numbers of its own from it.
 
         Returns:
-            A string or a list of strings, as `texts`.
+            A string or a list of strings, as `texts`; lists of strings in their place, best first,
+            where the sampler returns all beams.
 
         Raises:
             TypeError: if `texts` are not strings.
             ValueError: if a text is empty or has more than `source_length` tokens, or has
                 characters outside the vocabulary and `unknown="error"`.
         """
+        seed_words(seed)
+        if seed is None:
+            seed = getattr(self.generator.sampler, "seed", None)
         single = isinstance(texts, str)
         sources = self.tokenize([texts] if single else texts)
         results = []
@@ -121,7 +146,12 @@ class TextGenerator:
             # Few batch sizes, so that few shapes are compiled: whole batches and powers of two.
             padded_rows = min(self.batch_size, 1 << (rows - 1).bit_length())
             batch = np.concatenate([batch, np.repeat(batch[-1:], padded_rows - rows, axis=0)])
-            tokens = self.generator.generate({self.source_input: batch}).tokens
+            drawn = None if seed is None else np.random.SeedSequence([seed, start])
+            tokens = self.generator.generate(
+                {self.source_input: batch},
+                max_length=max_length,
+                seed=None if drawn is None else int(drawn.generate_state(1, "uint64")[0]),
+            ).tokens
             results.extend(self.detokenize(ops.convert_to_numpy(tokens)[:rows]))
         return results[0] if single else results
 
@@ -149,8 +179,8 @@ class TextGenerator:
                 f"{texts[row][:80]!r}. Split it into shorter texts."
             )
         self._check_unknown(texts, ids)
-        width = -(-longest // 8) * 8
-        if self.source_length is not None:
+        width = self.fixed_width or -(-longest // 8) * 8
+        if self.source_length is not None and not self.fixed_width:
             width = min(width, self.source_length)
         padded = np.full((len(ids), width), self.generator.pad_token, "int32")
         for row, values in zip(padded, ids, strict=True):
@@ -161,12 +191,14 @@ class TextGenerator:
         """Target ids to strings, each up to its end token.
 
         Args:
-            tokens: (B, N) int ids.
+            tokens: (B, N) or (B, num_beams, N) int ids.
 
         Returns:
-            List of B strings.
+            List of B strings, or of B lists of strings.
         """
         tokens = np.asarray(tokens)
+        if tokens.ndim == 3:
+            return [self.detokenize(beams) for beams in tokens]
         ended = np.isin(tokens, self.generator.end_tokens)
         beyond = np.cumsum(ended, axis=1) > 0
         rows = [[int(t) for t in row[~gone]] for row, gone in zip(tokens, beyond, strict=True)]
@@ -206,3 +238,12 @@ class TextGenerator:
         if self.unknown == "error":
             raise ValueError(message.replace("they are read", "they would be read"))
         warnings.warn(message, UserWarning, stacklevel=4)
+
+
+def _operations(nodes):
+    """The operations of graph nodes and of the models among them."""
+    for node in nodes:
+        if is_functional(node.operation):
+            yield from _operations(graph_nodes(node.operation))
+        else:
+            yield node.operation

@@ -5,7 +5,7 @@ import keras_hub
 import numpy as np
 import pytest
 
-from keras_seq.generation import BeamSampler, Generator
+from keras_seq.generation import BeamSampler, Generator, beam_search
 from tests.generation.generation_models import (
     hybrid,
     log_probabilities,
@@ -175,3 +175,21 @@ def test_keras_hub_finds_the_same_without_length_penalty_and_end():
     ours = Generator(model, 5, sampler=hub, **GRAPH).generate(prompt=prompt[:, :1])
     np.testing.assert_array_equal(numpy(ours.tokens), numpy(tokens))
     np.testing.assert_allclose(numpy(ours.scores), numpy(scores), atol=1e-4)
+
+
+def test_what_a_step_hands_on_as_it_is_is_not_moved_in_the_loop(monkeypatch):
+    """Keys and values of the source are laid out for the beams once, and never gathered."""
+    shapes, take_rows = [], beam_search._take_rows
+
+    def recorded(x, rows):
+        shapes.append(tuple(x.shape))
+        return take_rows(x, rows)
+
+    monkeypatch.setattr(beam_search, "_take_rows", recorded)
+    sampler = BeamSampler(3)
+    generator = Generator(translator("transformer"), 5, start_token=2, sampler=sampler, **GRAPH)
+    generator.generate(sources(2, 13))
+    per_row = [s for s in shapes if s and s[0] == 2]
+    per_beam = [s for s in shapes if s and s[0] == 6]
+    assert any(13 in s for s in per_row)  # before the loop, from rows to beams
+    assert per_beam and not any(13 in s for s in per_beam)  # in the loop

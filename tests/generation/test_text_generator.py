@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from keras_seq.generation import Generator, TextGenerator
+from keras_seq import models
+from keras_seq.generation import BeamSampler, Generator, TextGenerator
 from tests.generation.generation_models import hybrid, translator
 
 SOURCES = ["one two three", "two three", "이천 년 삼월", "eins zwei"]
@@ -87,3 +88,36 @@ def test_what_does_not_fit_together_is_refused(generator, tokenizers):
         TextGenerator(endless, *tokenizers)
     with pytest.raises(ValueError, match="unknown"):
         TextGenerator(generator, *tokenizers, unknown="perhaps")
+
+
+def test_sources_may_fill_all_positions_of_the_model_and_no_more(tokenizers):
+    sizes = [t.vocabulary_size() for t in tokenizers]
+    model = models.transformer(
+        *sizes, num_layers=1, num_heads=1, hidden_dim=8, intermediate_dim=8, sequence_length=20
+    )
+    made = Generator(model, max_length=3, start_token=2, end_token=3, jit_compile=False)
+    translate = TextGenerator(made, *tokenizers)
+    assert isinstance(translate("one two three two"), str)  # 17 characters and the end id
+    assert translate.tokenize(["one two three two"]).shape == (1, 20)
+    with pytest.raises(ValueError, match="22 tokens.*source_length=20"):
+        translate("one two three two one")
+    with pytest.raises(ValueError, match="source_length.*at most 20.*64"):
+        TextGenerator(made, *tokenizers, source_length=64)
+
+
+def test_sampler_and_options_reach_the_generator(generator, tokenizers):
+    options = {"max_length": 8, "start_token": 2, "end_token": 3, "jit_compile": False}
+    drawing = Generator(generator.model, sampler="random", banned_tokens=[0, 1, 2, 3], **options)
+    random = TextGenerator(drawing, *tokenizers)  # one character a token
+    texts = ["one two"] * 8
+    drawn = random(texts, seed=1)
+    assert drawn == random(texts, seed=1) != random(texts, seed=2)
+    assert any(len(text) > 2 for text in drawn)
+    assert all(len(text) <= 2 for text in random(texts, max_length=2))
+    beams = BeamSampler(3, return_all_beams=True)
+    several = TextGenerator(Generator(generator.model, sampler=beams, **options), *tokenizers)
+    found = several(["one two", "zwei"])
+    assert [len(texts) for texts in found] == [3, 3] and several("zwei") == found[1]
+    small_batches = TextGenerator(random.generator, *tokenizers, batch_size=4)
+    drawn = small_batches(texts, seed=1)
+    assert drawn[:4] != drawn[4:]  # each batch draws numbers of its own
