@@ -33,7 +33,7 @@ def every_sequence(model, start, length, end, vocabulary_size):
     return sequences, np.array(totals)
 
 
-@pytest.mark.parametrize("alpha, end", [(0.0, 3), (0.0, None), (0.6, 3), (2.5, 3), (-1.0, 3)])
+@pytest.mark.parametrize("alpha, end", [(0.0, None), (0.6, 3), (2.5, 3), (-1.0, 3)])
 def test_a_beam_of_everything_finds_what_exhaustive_search_finds(alpha, end):
     model = shaken(hybrid(4, 8), seed=5, scale=1.5)
     sampler = BeamSampler(256, return_all_beams=True, length_penalty=alpha)
