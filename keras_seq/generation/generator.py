@@ -20,6 +20,7 @@ from keras_seq.generation.stepper import Stepper
 from keras_seq.generation.streaming import stream, stream_functions
 from keras_seq.generation.token_loop import loop_start, token_loop
 from keras_seq.layers.arguments import check_positive
+from keras_seq.layers.hoisted_kernels import hoisted_kernels
 
 
 class Generated(NamedTuple):
@@ -298,7 +299,8 @@ class Generator:
     def _generating(self, prefill, max_length, prompted):
         def function(inputs, prompt, lengths, given, seed):
             self.trace_count += 1
-            return self.decode(inputs, prompt, lengths, prefill, max_length, given, seed)
+            with hoisted_kernels():
+                return self.decode(inputs, prompt, lengths, prefill, max_length, given, seed)
 
         return compiled(function, self.model, self.jit_compile)
 

@@ -7,6 +7,7 @@ from keras import initializers, ops
 
 from keras_seq.layers.arguments import check_positive, check_rate
 from keras_seq.layers.fresh_initializer import fresh
+from keras_seq.layers.hoisted_kernels import hoist, matrix
 from keras_seq.layers.masked_softmax import masked_softmax
 from keras_seq.layers.sequence_layer import SequenceLayer
 
@@ -79,12 +80,18 @@ class MultiHeadAttention(SequenceLayer):
     def _project(self, x, kernel, bias):
         """(B, T, D) to (B, T, heads, width)."""
         features, heads, width = kernel.shape
-        kernel = ops.cast(kernel, x.dtype)  # `initial_state` runs outside Keras' autocast
-        x = ops.matmul(x, ops.reshape(kernel, (features, heads * width)))
+        # `initial_state` runs outside Keras' autocast.
+        x = ops.matmul(x, matrix(kernel, (features, heads * width), x.dtype))
         if bias is not None:
             x = x + ops.reshape(ops.cast(bias, x.dtype), (heads * width,))
         batch, time = ops.shape(x)[:2]
         return ops.reshape(x, (batch, time, heads, width))
+
+    def _hoist_kernels(self):
+        """What every step multiplies by, made before the first one (see `hoisted_kernels`)."""
+        for kernel in (self.query_kernel, self.key_kernel, self.value_kernel):
+            hoist(kernel, (kernel.shape[0], -1), self.compute_dtype)
+        hoist(self.output_kernel, (-1, self.output_kernel.shape[-1]), self.compute_dtype)
 
     def _query(self, x):
         return self._project(x, self.query_kernel, self.query_bias)
@@ -183,7 +190,7 @@ class MultiHeadAttention(SequenceLayer):
     def _output(self, x):
         """The heads side by side (B, T, H * width) to (B, T, D)."""
         heads, width, features = self.output_kernel.shape
-        x = ops.matmul(x, ops.reshape(self.output_kernel, (heads * width, features)))
+        x = ops.matmul(x, matrix(self.output_kernel, (heads * width, features), x.dtype))
         return x if self.output_bias is None else x + self.output_bias
 
     def _grouped(self, a, b):

@@ -139,6 +139,8 @@ class MultiHeadSelfAttention(MultiHeadAttention):
                 f"`max_length` of `initial_state` of `{self.name}` (MultiHeadSelfAttention) must "
                 "be the number of time steps that the cache has to hold. Received: None"
             )
+        if self.built:
+            self._hoist_kernels()
         length = max_length
         if self.sliding_window is not None:
             known = isinstance(max_length, int)

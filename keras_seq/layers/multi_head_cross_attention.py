@@ -73,6 +73,7 @@ class MultiHeadCrossAttention(MultiHeadAttention):
                 "to attend to, (B, S, features); without it pass `initial_state`. Received: None"
             )
         self._check_built()
+        self._hoist_kernels()
         mask = implicit_mask(context, context_mask)
         context = ops.cast(context, self.compute_dtype)
         key, value = heads_first(self._key(context)), heads_first(self._value(context))
