@@ -4,7 +4,6 @@ import functools
 import pathlib
 import tempfile
 
-import keras
 import numpy as np
 
 import keras_seq
@@ -46,14 +45,13 @@ def make_model(kind, vocabulary, layers, width, heads, inner):
             hidden_dim=width,
             intermediate_dim=inner,
         )
-    tokens = keras.Input((None,), dtype="int32")
-    x = keras_seq.layers.PositionalEmbedding(vocabulary, width, 256, kind="learned")(tokens)
-    for _ in range(layers):
-        x = keras_seq.layers.TransformerEncoderBlock(
-            inner, heads, activation="gelu", normalize_first=True, causal=True
-        )(x)
-    x = keras.layers.LayerNormalization()(x)
-    return keras.Model(tokens, keras.layers.Dense(vocabulary)(x))
+    return keras_seq.models.decoder_only_transformer(
+        vocabulary,
+        num_layers=layers,
+        num_heads=heads,
+        hidden_dim=width,
+        intermediate_dim=inner,
+    )
 
 
 def run_litert(generator, case, given, threads, int8):

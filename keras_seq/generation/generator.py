@@ -358,9 +358,11 @@ class Generator:
         inputs = checks.checked_inputs(self.stepper, inputs)
         prompt, lengths = self._checked_prompt(prompt, inputs)
         shortest, total = int(lengths.min()), prompt.shape[1] + max_length
-        # The shortest prompt's tokens, but for the last, are read at once; a power of two of them,
-        # so that prompts of many lengths share a few compiled functions.
-        prefill = 0 if shortest < 2 else 1 << ((shortest - 1).bit_length() - 1)
+        # The shortest prompt's tokens, but for the last, are read at once. Of prompts of different
+        # lengths a power of two, so that they share a few compiled functions.
+        prefill = shortest - 1
+        if 0 < prefill and shortest < prompt.shape[1]:
+            prefill = 1 << (prefill.bit_length() - 1)
         given = None
         if prefix is not None:
             prefix, prefix_lengths = checks.padded_prefix(
