@@ -91,7 +91,8 @@ def padded_prompt(prompt, pad_token, limit, name="prompt", may_be_empty=False):
         row = int(np.argmin((filled[:, :-1] >= filled[:, 1:]).all(axis=1)))
         raise ValueError(
             f"`{name}` must be padded on the right: in row {row} the pad token {pad_token} comes "
-            "before other ids."
+            "before other ids. Where it is a token like others, build the Generator with a "
+            "`pad_token` that no prompt holds."
         )
     return prompt.astype("int32"), lengths.astype("int32")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_seq.export import ExportError, to_litert, verify
-from keras_seq.generation import Generator
+from keras_seq.generation import BeamSampler, Generator
 from tests.generation.generation_models import hybrid, sources, translator
 
 
@@ -25,6 +25,22 @@ def test_a_translator_runs_in_litert_token_for_token(kind, tmp_path):
     assert "WHILE" in report.ops and all(op.isupper() for op in report.ops)  # built-in ones only
     assert "source int32[1, 9]" in report.signatures["generate"]
     assert "tokens equal" in str(report) and str(path) in str(report)
+
+
+@pytest.mark.parametrize(
+    "decoding",
+    [
+        {"sampler": BeamSampler(num_beams=3, length_penalty=0.6)},
+        {"repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "min_length": 3, "banned_tokens": 7},
+    ],
+)
+def test_beams_and_constraints_run_in_litert(decoding, tmp_path):
+    inputs = sources(rows=12, width=7)
+    report = to_litert(
+        generator("gru", **decoding), tmp_path / "m.tflite", source_length=7, inputs=inputs
+    )
+    assert report.agrees and report.inputs == 12
+    assert all(op.isupper() for op in report.ops)
 
 
 def test_a_hybrid_written_by_hand_exports_with_no_extra_code(tmp_path):
