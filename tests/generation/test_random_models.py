@@ -49,7 +49,8 @@ def test_cached_generation_equals_uncached_generation(seed):
     prompts = random_prompts(seed)
     model, context, pieces = random_model(seed, rows=len(prompts))
     generator = Generator(model, NEW_TOKENS, end_token=END, target="target", jit_compile=False)
-    tokens, scores, _ = map(ops.convert_to_numpy, generator.generate(context or None, prompts))
+    tokens, scores, *_ = generator.generate(context or None, prompts)
+    tokens, scores = ops.convert_to_numpy(tokens), ops.convert_to_numpy(scores)
     ties = 0
     for row, prompt in enumerate(prompts):
         own = {name: array[row : row + 1] for name, array in context.items()}
