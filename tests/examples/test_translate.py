@@ -32,7 +32,7 @@ def test_the_example_trains_translates_exports_and_is_quick_the_second_time(
     translate, folder, tmp_path, capsys
 ):
     output = tmp_path / "out"
-    arguments = f"--dataset {folder} --tokenizer character --epochs 2 --size 16 --batch-size 16"
+    arguments = f"--dataset {folder} --tokenizer character --epochs 10 --size 16 --batch-size 16"
     arguments = [*arguments.split(), "--output", str(output), "--compare", "8"]
     translate.main(arguments)
     printed = capsys.readouterr().out
