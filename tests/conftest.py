@@ -31,9 +31,11 @@ def pytest_addoption(parser):
         action="store_true",
         help="generate with 200 random models instead of 20",
     )
+    parser.addoption("--thorough", action="store_true", help="run further cases of costly tests")
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "thorough: a further case, run with --thorough only")
     config.addinivalue_line(
         "markers", "needs_tensorflow: the test needs the TensorFlow backend; say why in `reason`"
     )
@@ -80,7 +82,11 @@ def _thin_out(config, items):
 def pytest_collection_modifyitems(config, items):
     import keras
 
-    if config.getoption("--without-tensorflow"):
+    if not config.getoption("--thorough"):
+        further = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=further)
+        items[:] = [item for item in items if item not in further]
+    if config.getoption("--without-tensorflow") and not config.getoption("--thorough"):
         _thin_out(config, items)
 
     backend = keras.backend.backend()

@@ -50,7 +50,7 @@ def test_the_fused_operator_starts_each_sequence_anew(tmp_path):
     assert report.ops["UNIDIRECTIONAL_SEQUENCE_LSTM"] == 1 and "WHILE" not in report.ops
 
 
-@pytest.mark.parametrize("recurrence", ["loop", 4, 13])
+@pytest.mark.parametrize("recurrence", ["loop", 4, pytest.param(13, marks=pytest.mark.thorough)])
 def test_open_batch_and_time_with_masks_and_outputs_by_name(recurrence, tmp_path):
     report = model_to_litert(
         tagger(), tmp_path / "m.tflite", batch_size=None, recurrence=recurrence
@@ -59,23 +59,24 @@ def test_open_batch_and_time_with_masks_and_outputs_by_name(recurrence, tmp_path
     assert "features float32[-1, -1, 8], tags float32[-1, -1, 5]" in report.signatures["serve"]
 
 
-def test_steps_that_are_left_over_follow_the_loop(tmp_path):
+@pytest.mark.parametrize(
+    ("recurrence", "loops"), [(4, 1), pytest.param(20, 0, marks=pytest.mark.thorough)]
+)
+def test_steps_that_are_left_over_follow_the_loop(recurrence, loops, tmp_path):
     model = sequence_model(LSTM, 8, time=11)
-    report = model_to_litert(model, tmp_path / "m.tflite", recurrence=4)
-    assert report.agrees and report.ops["WHILE"] == 1
-    report = model_to_litert(model, tmp_path / "m.tflite", recurrence=20)
-    assert report.agrees and "WHILE" not in report.ops
+    report = model_to_litert(model, tmp_path / "m.tflite", recurrence=recurrence)
+    assert report.agrees and report.ops.get("WHILE", 0) == loops
 
 
-def test_a_bidirectional_encoder_with_the_last_output_alone(tmp_path):
+@pytest.mark.parametrize("recurrence", ["fused", pytest.param(None, marks=pytest.mark.thorough)])
+def test_a_bidirectional_encoder_with_the_last_output_alone(recurrence, tmp_path):
     x = keras.Input((7, 4))
     y = keras.layers.concatenate([LSTM(8)(x), LSTM(8, go_backwards=True)(x)])
-    for recurrence in (None, "fused"):
-        report = model_to_litert(keras.Model(x, y), tmp_path / "m.tflite", recurrence=recurrence)
-        assert report.agrees
+    report = model_to_litert(keras.Model(x, y), tmp_path / "m.tflite", recurrence=recurrence)
+    assert report.agrees
 
 
-@pytest.mark.parametrize("time", [4, None])
+@pytest.mark.parametrize("time", [pytest.param(4, marks=pytest.mark.thorough), None])
 def test_chunk_after_chunk_gives_what_the_whole_sequence_gives(time, tmp_path):
     report = model_to_litert(tagger(), tmp_path / "m.tflite", time=time, streaming=True)
     assert report.agrees and report.inputs == 6

@@ -210,8 +210,15 @@ def losses_and_gradients(cell, x, state, turns, reverse, jit_compile, **options)
 
 
 @pytest.mark.parametrize("name", CELLS)
-@pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("with_turns", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile, with_turns",
+    [
+        (True, True),
+        (False, False),
+        pytest.param(True, False, marks=pytest.mark.thorough),
+        pytest.param(False, True, marks=pytest.mark.thorough),
+    ],
+)
 def test_the_explicit_gradient_is_that_of_the_loop(name, jit_compile, with_turns):
     cell = random_cell(CELLS[name]())
     x, state = arguments(cell, batch=9, time=6)  # rows enough to be taken in groups
