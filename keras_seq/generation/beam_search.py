@@ -162,8 +162,10 @@ class BeamSampler:
             lengths = ops.take(start.lengths, rows, axis=0)
             allowed = generator.constraints(log_p, tokens, i, lengths)
         if start.given is not None:
-            own = ops.slice(tokens, indices(0, i), (batch * beams, 1))
-            other = ops.not_equal(ops.arange(size, dtype="int32"), own)  # (B * W, V)
+            own = ops.slice(start.tokens, indices(0, i), (batch, 1))
+            # An id that is read and never written has no place among V, and takes the last one's.
+            place = ops.take(ops.minimum(own, size - 1), rows, axis=0)
+            other = ops.not_equal(ops.arange(size, dtype="int32"), place)  # (B * W, V)
             is_given = ops.expand_dims(i < ops.take(start.given, rows, axis=0), -1)
             in_prompt = ops.expand_dims(i < ops.take(start.lengths, rows, axis=0), -1)
             log_p = ops.where(in_prompt, ops.zeros_like(log_p), log_p)
@@ -174,6 +176,8 @@ class BeamSampler:
         index = ops.cast(index, "int32")
         parents = ops.floor_divide(index, size)
         token = index - parents * size
+        if start.given is not None:
+            token = ops.where(ops.expand_dims(i < start.given, -1), own, token)
         scores = pick(opened["scores"], parents)
         scores = scores + pick(ops.reshape(log_p, (batch, beams * size)), index)
         tokens = pick(opened["tokens"], parents)

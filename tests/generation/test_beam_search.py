@@ -139,6 +139,17 @@ def test_rows_with_prompts_of_different_lengths_get_what_they_get_alone():
         np.testing.assert_allclose(numpy(together.scores)[row], numpy(alone.scores)[0], atol=1e-5)
 
 
+def test_a_prompt_may_hold_ids_that_are_read_and_never_written():
+    tokens = keras.Input((None,), dtype="int32")
+    x = keras.layers.Dense(12)(keras.layers.Embedding(14, 4)(tokens))
+    generator = Generator(keras.Model(tokens, x), 2, sampler=BeamSampler(2), jit_compile=False)
+    both = generator.generate(prompt=[[5, 13, 4], [6]])
+    alone = generator.generate(prompt=[[5, 13, 4]])
+    assert numpy(both.tokens)[0].tolist() == numpy(alone.tokens)[0].tolist()
+    assert numpy(both.tokens)[0, :3].tolist() == [5, 13, 4]
+    np.testing.assert_allclose(numpy(both.scores)[0], numpy(alone.scores)[0], atol=1e-5)
+
+
 def test_early_stopping_is_done_when_enough_sequences_have_ended():
     hasty = BeamSampler(2, length_penalty=1.0, early_stopping=True)
     patient = BeamSampler(2, length_penalty=1.0)
