@@ -4,8 +4,9 @@ import keras
 from keras import ops
 
 from keras_seq.layers.arguments import check_rank, check_rate
+from keras_seq.layers.attention_mask import checked_mask
 from keras_seq.layers.masked_softmax import masked_softmax
-from keras_seq.layers.sequence_layer import SequenceLayer, implicit_mask
+from keras_seq.layers.sequence_layer import SequenceLayer
 
 
 class ContextAttention(SequenceLayer):
@@ -39,7 +40,7 @@ class ContextAttention(SequenceLayer):
             (B, S) boolean.
 
         Raises:
-            ValueError: if `context` is missing.
+            ValueError: if `context` is missing, or `context_mask` has another shape.
         """
         if context is None:
             raise ValueError(
@@ -47,7 +48,7 @@ class ContextAttention(SequenceLayer):
                 "attend to, (B, S, features); without it pass `initial_state`. Received: None"
             )
         self._check_built()
-        mask = implicit_mask(context, context_mask)
+        mask = checked_mask(self, "context_mask", context, context_mask, "(B, S)")
         context = ops.cast(context, self.compute_dtype)
         if mask is None:
             mask = ops.ones_like(context[:, :, 0], dtype="bool")

@@ -7,8 +7,8 @@ from keras_seq.layers.alibi import AlibiBias
 from keras_seq.layers.arguments import check_positive, check_rank
 from keras_seq.layers.attention_cache import append, check_room, empty_cache
 from keras_seq.layers.attention_heads import MultiHeadAttention, heads_first
+from keras_seq.layers.attention_mask import checked_mask
 from keras_seq.layers.rotary_embedding import RotaryEmbedding
-from keras_seq.layers.sequence_layer import implicit_mask
 from keras_seq.layers.sliding_window import (
     after_chunk,
     age,
@@ -184,9 +184,9 @@ class MultiHeadSelfAttention(MultiHeadAttention):
 
         Raises:
             ValueError: if the layer is not causal and a state is given or asked for, if the state
-                has too little room, or for an `attention_bias` of another shape.
+                has too little room, or for a `mask` or `attention_bias` of another shape.
         """
-        mask = implicit_mask(x, mask)
+        mask = checked_mask(self, "mask", x, mask)
         batch, time = ops.shape(x)[:2]
         if return_state and initial_state is None:
             initial_state = self.initial_state(batch, max_length=time)

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_seq.layers.arguments import check_rank
 from keras_seq.layers.attention_heads import MultiHeadAttention, heads_first
-from keras_seq.layers.sequence_layer import implicit_mask
+from keras_seq.layers.attention_mask import checked_mask
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
@@ -65,7 +65,7 @@ class MultiHeadCrossAttention(MultiHeadAttention):
             Dict of `key` and `value` (B, G, S, K) and `valid` (B, S) boolean.
 
         Raises:
-            ValueError: if `context` is missing.
+            ValueError: if `context` is missing, or `context_mask` has another shape.
         """
         if context is None:
             raise ValueError(
@@ -74,7 +74,7 @@ class MultiHeadCrossAttention(MultiHeadAttention):
             )
         self._check_built()
         self._hoist_kernels()
-        mask = implicit_mask(context, context_mask)
+        mask = checked_mask(self, "context_mask", context, context_mask, "(B, S)")
         context = ops.cast(context, self.compute_dtype)
         key, value = heads_first(self._key(context)), heads_first(self._value(context))
         if mask is None:

@@ -314,3 +314,27 @@ def test_a_missing_context_is_named():
     layer(x, x)
     with pytest.raises(ValueError, match=r"`context` of .*must be the sequence to attend to"):
         layer(x)
+
+
+@pytest.mark.parametrize("window", [None, 2])
+def test_a_mask_of_another_width_is_refused_with_and_without_a_state(window):
+    layer = ks.layers.MultiHeadSelfAttention(2, 3, causal=True, sliding_window=window)
+    x = normal(2, 5, 6)
+    layer(x)
+    state, refused = layer.initial_state(2, max_length=6), r"`mask` of .*\(B, T\) = \(2, {}\).*{}"
+    with pytest.raises(ValueError, match=refused.format(1, r"\(2, 5\)")):
+        layer.step(x[:, :1], state, mask=MASK)
+    for mask in (MASK[:, :1], MASK[:1], MASK[0]):
+        for start in (None, state):
+            with pytest.raises(ValueError, match=refused.format(5, r"\(")):
+                layer(x, mask=mask, initial_state=start)
+
+
+@pytest.mark.parametrize(
+    "layer", [ks.layers.MultiHeadCrossAttention(2, 3), ks.layers.AdditiveAttention(4)]
+)
+def test_a_mask_of_another_width_than_the_context_is_refused(layer):
+    x, context = normal(2, 4, 6), normal(2, 5, 7)
+    layer(x, context)
+    with pytest.raises(ValueError, match=r"`context_mask` of .*\(B, S\) = \(2, 5\).*\(2, 4\)"):
+        layer(x, context, context_mask=MASK[:, :4])
