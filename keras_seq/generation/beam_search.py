@@ -1,5 +1,6 @@
 """Beam search: keep the best few beginnings of each row, and the best sequences that have ended."""
 
+import math
 import numbers
 
 import keras
@@ -60,9 +61,10 @@ class BeamSampler:
         self, num_beams=5, return_all_beams=False, length_penalty=0.6, early_stopping=False
     ):
         check_positive("BeamSampler", num_beams=num_beams)
-        if isinstance(length_penalty, bool) or not isinstance(length_penalty, numbers.Real):
+        number = isinstance(length_penalty, numbers.Real) and not isinstance(length_penalty, bool)
+        if not number or not math.isfinite(length_penalty):
             raise ValueError(
-                "`length_penalty` of BeamSampler must be a number, the exponent alpha. "
+                "`length_penalty` of BeamSampler must be a finite number, the exponent alpha. "
                 f"Received: {length_penalty!r}"
             )
         for name, value in (

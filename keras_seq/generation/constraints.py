@@ -11,6 +11,7 @@ and returns new (B, V) scores. They mean what they mean in Hugging Face's transf
 are named below) and are applied in its order.
 """
 
+import math
 import numbers
 
 import numpy as np
@@ -112,11 +113,12 @@ class Constraints:
     ):
         _check_count("min_length", min_length)
         _check_count("no_repeat_ngram_size", no_repeat_ngram_size)
-        number = isinstance(repetition_penalty, numbers.Real)
-        if isinstance(repetition_penalty, bool) or not number or not repetition_penalty > 0:
+        penalty = repetition_penalty
+        number = isinstance(penalty, numbers.Real) and not isinstance(penalty, bool)
+        if not number or not math.isfinite(penalty) or penalty <= 0:
             raise ValueError(
-                "`repetition_penalty` of Generator must be a positive number; 1 changes nothing. "
-                f"Received: {repetition_penalty!r}"
+                "`repetition_penalty` of Generator must be a positive finite number; 1 changes "
+                f"nothing. Received: {penalty!r}"
             )
         if min_length and not end_tokens:
             raise ValueError("`min_length` of Generator needs an `end_token` to hold back.")

@@ -4,6 +4,7 @@ import numbers
 
 from keras import ops
 
+from keras_seq.generation.constraints import NEVER
 from keras_seq.generation.random_numbers import seed_words, uniform
 from keras_seq.generation.rows import entry
 from keras_seq.layers.arguments import check_positive
@@ -49,7 +50,8 @@ class RandomSampler:
     token by token, on every backend.
 
     Args:
-        temperature: positive float; 1 is the model's own distribution, near 0 is greedy.
+        temperature: positive number in [1e-30, 1e30]; 1 is the model's own distribution, near 0 is
+            greedy.
         seed: int in [0, 2^64), of every call that is given no seed of its own. `None`: a fresh one
             for each call.
 
@@ -84,15 +86,18 @@ class RandomSampler:
     needs_seed = True
 
     def __init__(self, temperature=1.0, seed=None):
-        _check_number(type(self).__name__, "temperature", temperature, largest=float("inf"))
+        # 1e-30 is greedy long since, and less is nothing in float32.
+        _check_number(type(self).__name__, "temperature", temperature, 1e-30, 1e30)
         if seed is not None:
             seed_words(seed, f"seed` of `{type(self).__name__}")
         self.temperature = temperature
         self.seed = seed
 
     def __call__(self, log_probabilities, seed):
-        scaled = log_probabilities / self.temperature
-        weights = ops.exp(scaled - ops.max(scaled, axis=-1, keepdims=True))
+        best = ops.max(log_probabilities, axis=-1, keepdims=True)
+        weights = ops.exp((log_probabilities - best) / self.temperature)
+        # No heat makes a token that must not be chosen likely.
+        weights = ops.where(log_probabilities < NEVER / 2, ops.zeros_like(weights), weights)
         weights, ids = self.candidates(weights)
         tokens = _draw(weights, uniform(seed, ops.shape(weights)[0]))
         if ids is not None:
@@ -175,7 +180,7 @@ class TopPSampler(RandomSampler):
 
     def __init__(self, p=0.1, k=None, temperature=1.0, seed=None):
         super().__init__(temperature, seed)
-        _check_number("TopPSampler", "p", p, largest=1)
+        _check_number("TopPSampler", "p", p, 0, 1)
         if k is not None:
             check_positive("TopPSampler", k=k)
         self.p = p
@@ -185,6 +190,8 @@ class TopPSampler(RandomSampler):
         total = ops.sum(weights, axis=-1, keepdims=True)
         size = weights.shape[-1] if self.k is None else min(self.k, weights.shape[-1])
         weights, ids = ops.top_k(weights, size)
+        if self.p == 1:  # all, though the rounded sums of a large vocabulary reach 1 before its end
+            return weights, ids
         # A token is in while those ahead of it sum up to p at most; the first one always.
         within = ops.cumsum(weights / total, axis=-1) <= self.p
         keep = ops.concatenate([ops.ones_like(within[:, :1]), within[:, :-1]], axis=-1)
@@ -210,8 +217,11 @@ def _draw(weights, u):
     return ops.minimum(first, ops.max(ops.where(possible, ids, 0), axis=-1))
 
 
-def _check_number(owner, name, value, largest):
+def _check_number(owner, name, value, smallest, largest):
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not number or not 0 < value <= largest:
-        expected = f"in (0, {largest}]" if largest < float("inf") else "a positive number"
-        raise ValueError(f"`{name}` of {owner} must be {expected}. Received: {name}={value!r}")
+    if not number or not smallest <= value <= largest or value <= 0:
+        expected = f"[{smallest:g}, {largest:g}]" if smallest else f"(0, {largest}]"
+        raise ValueError(
+            f"`{name}` of {owner} must be a positive number in {expected}. "
+            f"Received: {name}={value!r}"
+        )

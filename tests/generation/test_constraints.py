@@ -142,6 +142,7 @@ def test_a_common_prefix_goes_before_every_row_and_continues_like_a_prompt():
         ({"banned_tokens": list(range(20))}, "something to say"),
         ({"banned_tokens": [i for i in range(20) if i != 3], "min_length": 1}, "something to say"),
         ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"repetition_penalty": float("inf")}, "repetition_penalty.*inf"),
         ({"no_repeat_ngram_size": 1.5}, "no_repeat_ngram_size"),
     ],
 )

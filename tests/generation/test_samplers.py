@@ -33,6 +33,19 @@ def test_greedy_takes_the_likeliest_token_and_the_first_of_equals(log_probabilit
     np.testing.assert_array_equal(np.asarray(scores), log_probabilities.max(axis=-1))
 
 
+@pytest.mark.parametrize("temperature", [1e-30, 1e30])
+def test_no_temperature_draws_what_must_not_be_chosen_or_is_not_a_number(temperature):
+    tokens, _ = RandomSampler(temperature)(log_rows(rows=2000), seed=seed_words(3))
+    drawn = {1} if temperature < 1 else {0, 1, 2, 3, 5, 6}
+    assert set(numpy(tokens).tolist()) == drawn
+
+
+def test_a_nucleus_of_everything_keeps_the_tail_of_a_large_vocabulary():
+    weights = np.exp(-np.arange(50000) / 1500).astype("float32")[None]  # sums are rounded to 1
+    kept, _ = TopPSampler(p=1).candidates(weights)
+    assert (numpy(kept) > 0).all()
+
+
 def tempered(p, temperature):
     p = p ** (1 / temperature)
     return p / p.sum()
@@ -128,6 +141,9 @@ def test_a_sampler_written_for_keras_hub_draws_by_the_seed_of_the_step():
     [
         (lambda: RandomSampler(temperature=0), "temperature.*positive.*0"),
         (lambda: RandomSampler(temperature="hot"), "temperature"),
+        (lambda: RandomSampler(temperature=float("inf")), "temperature.*inf"),
+        (lambda: RandomSampler(temperature=float("nan")), "temperature.*nan"),
+        (lambda: RandomSampler(temperature=1e-39), "temperature.*1e-39"),
         (lambda: TopKSampler(k=0), "k.*at least 1"),
         (lambda: TopPSampler(p=1.5), r"p.*\(0, 1\].*1.5"),
         (lambda: TopPSampler(p=0), "p"),
@@ -135,6 +151,8 @@ def test_a_sampler_written_for_keras_hub_draws_by_the_seed_of_the_step():
         (lambda: TopKSampler(seed=-1), "seed.*TopKSampler"),
         (lambda: BeamSampler(num_beams=0), "num_beams"),
         (lambda: BeamSampler(length_penalty="long"), "length_penalty"),
+        (lambda: BeamSampler(length_penalty=float("nan")), "length_penalty.*nan"),
+        (lambda: BeamSampler(length_penalty=float("inf")), "length_penalty.*inf"),
         (lambda: BeamSampler(early_stopping="never"), "early_stopping"),
         (lambda: BeamSampler(return_all_beams=3), "return_all_beams"),
     ],
