@@ -59,7 +59,7 @@ def decoder_only_transformer(
         mask_zero: whether token 0 is padding.
         name: of the model.
         **block: further arguments of `TransformerDecoderBlock`, such as `gated` or
-            `sliding_window`.
+            `sliding_window`; `layer_norm_epsilon` and `dtype` hold outside the blocks, too.
 
     Returns:
         `keras.Model` from (B, T) int32 ids to logits (B, T, V).
@@ -80,6 +80,7 @@ def decoder_only_transformer(
     """
     check_positive("decoder_only_transformer", num_layers=num_layers)
     kind, attention_positions = position_kinds("decoder_only_transformer", positions)
+    dtype, epsilon = block.get("dtype"), block.get("layer_norm_epsilon", 1e-5)
     embedding = PositionalEmbedding(
         vocabulary_size,
         hidden_dim,
@@ -87,10 +88,11 @@ def decoder_only_transformer(
         kind=kind,
         mask_zero=mask_zero,
         scale_embeddings=kind in ("sinusoidal", "interleaved"),
+        dtype=dtype,
         name="embedding",
     )
     tokens = keras.Input((None,), dtype="int32", name="tokens")
-    x = layers.Dropout(dropout)(embedding(tokens))
+    x = layers.Dropout(dropout, dtype=dtype)(embedding(tokens))
     for i in range(num_layers):
         x = TransformerDecoderBlock(
             intermediate_dim,
@@ -106,9 +108,9 @@ def decoder_only_transformer(
             **block,
         )(x)
     if normalize_first:
-        x = normalization_layer(normalization, use_bias=use_bias)(x)
+        x = normalization_layer(normalization, epsilon, use_bias, dtype=dtype)(x)
     if tie_embeddings:
         logits = embedding(x, reverse=True)
     else:
-        logits = layers.Dense(vocabulary_size, use_bias=use_bias, name="logits")(x)
+        logits = layers.Dense(vocabulary_size, use_bias=use_bias, dtype=dtype, name="logits")(x)
     return keras.Model(tokens, logits, name=name)

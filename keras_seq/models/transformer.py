@@ -54,7 +54,8 @@ def transformer(
             bias: logits = decoder output E_t^T (section 3.4).
         share_embeddings: whether source and target have one vocabulary and one embedding.
         **block: further arguments of `TransformerEncoderBlock` and `TransformerDecoderBlock`, such
-            as `gated`, `use_bias` or `num_key_value_heads`.
+            as `gated` or `num_key_value_heads`; `use_bias`, `layer_norm_epsilon` and `dtype` hold
+            outside the blocks, too.
 
     Returns:
         `keras.Model` with inputs `source` (B, S) and `target` (B, T) of int32 ids, and logits
@@ -93,24 +94,25 @@ def transformer(
         "positions": attention_positions,
         **block,
     }
-    use_bias = block.get("use_bias", True)
+    use_bias, dtype = block.get("use_bias", True), block.get("dtype")
+    epsilon = block.get("layer_norm_epsilon", 1e-5)
 
     def embedding(vocabulary_size, name):
         return PositionalEmbedding(
-            vocabulary_size, hidden_dim, sequence_length, kind=kind, name=name
+            vocabulary_size, hidden_dim, sequence_length, kind=kind, dtype=dtype, name=name
         )
 
     def last_norm(x, name=None):
         if not normalize_first:
             return x
-        return normalization_layer(normalization, use_bias=use_bias, name=name)(x)
+        return normalization_layer(normalization, epsilon, use_bias, dtype=dtype, name=name)(x)
 
     source = keras.Input((None,), dtype="int32", name="source")
     target = keras.Input((None,), dtype="int32", name="target")
 
     shared = "embedding" if share_embeddings else "source_embedding"
     embed_source = embedding(source_vocabulary_size, shared)
-    x = layers.Dropout(dropout)(embed_source(source))
+    x = layers.Dropout(dropout, dtype=dtype)(embed_source(source))
     for i in range(num_layers):
         x = TransformerEncoderBlock(**block, name=f"encoder_{i}")(x)
     memory = last_norm(x, name="memory")
@@ -118,12 +120,14 @@ def transformer(
     embed_target = embed_source
     if not share_embeddings:
         embed_target = embedding(target_vocabulary_size, "target_embedding")
-    y = layers.Dropout(dropout)(embed_target(target))
+    y = layers.Dropout(dropout, dtype=dtype)(embed_target(target))
     for i in range(num_layers):
         y = TransformerDecoderBlock(**block, name=f"decoder_{i}")(y, memory)
     y = last_norm(y)
     if tie_embeddings:
         logits = embed_target(y, reverse=True)
     else:
-        logits = layers.Dense(target_vocabulary_size, use_bias=use_bias, name="logits")(y)
+        logits = layers.Dense(
+            target_vocabulary_size, use_bias=use_bias, dtype=dtype, name="logits"
+        )(y)
     return keras.Model({"source": source, "target": target}, logits, name=name)

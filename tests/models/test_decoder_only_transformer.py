@@ -100,3 +100,12 @@ def test_the_mask_reaches_the_loss_where_zero_is_padding(mask_zero):
 def test_bad_arguments_are_refused_by_name(arguments, message):
     with pytest.raises(ValueError, match=message):
         language_model(**arguments)
+
+
+def test_epsilon_and_dtype_hold_outside_the_blocks_too():
+    for tie in (False, True):
+        model = language_model(tie_embeddings=tie, layer_norm_epsilon=0.5, dtype="mixed_bfloat16")
+        own = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+        assert {layer.dtype_policy.name for layer in own} == {"mixed_bfloat16"}
+        norms = [x for x in own if isinstance(x, keras.layers.LayerNormalization)]
+        assert norms and all(norm.epsilon == 0.5 for norm in norms)

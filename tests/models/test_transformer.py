@@ -82,3 +82,12 @@ def test_the_mask_of_the_target_reaches_the_loss(tie):
 def test_bad_options_are_refused_by_name(arguments, message):
     with pytest.raises(ValueError, match=message):
         transformer(**arguments)
+
+
+def test_epsilon_and_dtype_hold_outside_the_blocks_too():
+    for tie in (False, True):
+        model = transformer(tie_embeddings=tie, layer_norm_epsilon=0.5, dtype="mixed_bfloat16")
+        own = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+        assert {layer.dtype_policy.name for layer in own} == {"mixed_bfloat16"}
+        norms = [x for x in own if isinstance(x, keras.layers.LayerNormalization)]
+        assert norms and all(norm.epsilon == 0.5 for norm in norms)
