@@ -61,8 +61,12 @@ class TargetNode:
         """Attention weights of each head, (B, H, T, S), and states, of which no step knows."""
         bound = self.node.arguments.kwargs
         _, *others = self.node.outputs
-        if bound.get("return_attention_scores") and others:
-            weights = others.pop(0)
+        wanted = bound.get("return_attention_scores")
+        # A decoder block gives those of both its attentions, all of them before the state.
+        both = wanted == "both" and getattr(self.operation, "cross_attention", None) is not None
+        scores = others[: 2 if both else 1] if wanted else []
+        others = others[len(scores) :]
+        for weights in scores:
             if len(weights.shape) == 4:
                 self.off_time[id(weights)] = ("attention weights", 2)
         if bound.get("return_state") or getattr(self.operation, "return_state", False):
@@ -124,7 +128,7 @@ class TargetNode:
         args, kwargs = self.node.arguments.args, self.node.arguments.kwargs
         reason = why_not_pointwise(self.operation, args, kwargs, self.node.outputs, depends)
         if reason is not None:
-            what = remedy(self.operation, is_foreign(self.operation))
+            what = remedy(self.operation, is_foreign(self.operation), reason)
             raise ValueError(f"{_describe(self.operation)} cannot be stepped: {reason}. {what}")
 
 

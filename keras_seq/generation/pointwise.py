@@ -1,5 +1,6 @@
 """Which Keras layers and operations act on each time step alone, so that a step may call them."""
 
+import inspect
 import math
 
 import keras
@@ -40,6 +41,13 @@ _ELEMENTWISE_OPS = {
     "Relu6", "Round", "Rsqrt", "Selu", "Sigmoid", "Sign", "Silu", "Sin", "Softplus", "Softsign",
     "Sqrt", "Square", "StopGradient", "Subtract", "Tanh", "TrueDivide", "Where", "ZerosLike",
 }  # fmt: skip
+
+# Why attention to the context cannot be stepped.
+MASK_OF_CONTEXT = "its `attention_mask` has a time axis of its own"
+CAUSAL_TO_CONTEXT = (
+    "its `use_causal_mask` hides places of the context by the number of the target step, which a "
+    "single step does not know"
+)
 
 _registered = set()
 
@@ -102,7 +110,7 @@ def why_not_pointwise(operation, args, kwargs, outputs, depends):
         return f"its input has rank {rank}, without a time axis"
     is_layer = isinstance(operation, keras.layers.Layer)
     if is_layer and type(operation).__name__ in _ATTENTIONS:
-        return _why_not_attention(args, kwargs, depends)
+        return _why_not_attention(operation, args, kwargs, depends)
     if is_reshape(operation):
         return _why_not_reshape(args[0], outputs[0])
     if _is_product_with_context(operation, args, depends):
@@ -130,14 +138,17 @@ def _why_not_reshape(x, y):
     return f"it reshapes {tuple(x.shape)} to {tuple(y.shape)}, across time steps"
 
 
-def _why_not_attention(args, kwargs, depends):
-    flat = keras.tree.flatten((args, {k: v for k, v in kwargs.items() if not k.endswith("mask")}))
+def _why_not_attention(layer, args, kwargs, depends):
+    bound = inspect.signature(layer.call).bind(*args, **kwargs).arguments
+    masks = {name: bound.pop(name, None) for name in ("mask", "query_mask", "attention_mask")}
+    causal = bound.pop("use_causal_mask", False)
+    flat = keras.tree.flatten(list(bound.values()))
     query, *others = [x for x in flat if isinstance(x, keras.KerasTensor)]
     if id(query) not in depends or any(id(x) in depends for x in others):
         return "it attends to the target sequence, whose later steps are not there yet"
-    if kwargs.get("attention_mask") is not None:
-        return "its `attention_mask` has a time axis of its own"
-    return None
+    if masks["attention_mask"] is not None:
+        return MASK_OF_CONTEXT
+    return CAUSAL_TO_CONTEXT if causal else None
 
 
 def _is_product_with_context(operation, args, depends):

@@ -1,5 +1,7 @@
 """What to use in place of a layer that cannot be stepped."""
 
+from keras_seq.generation.pointwise import CAUSAL_TO_CONTEXT, MASK_OF_CONTEXT
+
 _ALIKE = (
     "Use keras_seq.layers.{} in its place: its weights are laid out alike, so "
     "`new.set_weights(old.get_weights())` carries them over."
@@ -54,6 +56,14 @@ _ANY = (
 )
 
 
-def remedy(operation, foreign):
+_BY_REASON = {
+    CAUSAL_TO_CONTEXT: "Leave `use_causal_mask` out: the whole context is there before any step.",
+    MASK_OF_CONTEXT: "Mask the context for all steps alike, with `value_mask`.",
+}
+
+
+def remedy(operation, foreign, reason):
     """One or two sentences: what to do about `operation`; `foreign` if it is the user's own."""
+    if reason in _BY_REASON:
+        return _BY_REASON[reason]
     return _ANY if foreign else _REMEDIES.get(type(operation).__name__, _ANY)

@@ -88,7 +88,13 @@ def _culprit(called, seen, atol):
 
 
 def _difference(whole, parts, axis):
-    """Largest difference, relative to numbers beyond one in size; NaN counts as infinite."""
+    """Largest difference, relative to numbers beyond one in size; NaN counts as infinite.
+
+    Attention weights of a sliding window are left out: in a step they are over the places of the
+    cache, in a call over the sequence.
+    """
+    if axis == 2 and any(part.shape[-1] != whole.shape[-1] for part in parts):
+        return 0.0
     whole = ops.convert_to_numpy(whole).astype("float64")
     parts = [ops.convert_to_numpy(part).astype("float64") for part in parts]
     got = parts[-1] if axis is None else np.concatenate(parts, axis=axis)

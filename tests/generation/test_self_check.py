@@ -4,7 +4,7 @@ import pytest
 from keras import layers, ops
 
 from keras_seq.generation import Generator, Stepper, register_pointwise
-from keras_seq.layers import GRU, MultiHeadSelfAttention, SequenceLayer
+from keras_seq.layers import GRU, MultiHeadSelfAttention, SequenceLayer, TransformerDecoderBlock
 from tests.generation.generation_models import hybrid, shaken, translator
 
 
@@ -113,3 +113,19 @@ def test_a_mask_on_the_context_outlives_a_compiled_function():
     state = keras.tree.map_structure(ops.copy, stepper.initial_state(ids))
     y, _ = stepper.step(target, state)
     np.testing.assert_allclose(y, model([ids, target]), atol=1e-5)
+
+
+def test_attention_scores_among_the_outputs_are_compared_unless_a_window_cuts_them():
+    x, memory = keras.Input((None, 4), name="target"), keras.Input((5, 4), name="source")
+    block = TransformerDecoderBlock(6, 2)
+    for state in ({}, {"return_state": True}):
+        y, scores, *_ = block(x, memory, return_attention_scores="both", **state)
+        stepper = Stepper(shaken(keras.Model([x, memory], [y, scores])))
+        assert stepper.check() < 1e-4
+    step = block.step
+    block.step = lambda x, state, **kwargs: step(x * 1.1, state, **kwargs)
+    with pytest.raises(ValueError, match=f"`{block.name}`"):
+        stepper.check()
+    windowed = MultiHeadSelfAttention(2, 3, causal=True, sliding_window=2)
+    outputs = windowed(x, return_attention_scores=True)
+    assert Stepper(keras.Model(x, list(outputs))).check() < 1e-4

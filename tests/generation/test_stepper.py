@@ -151,6 +151,29 @@ def test_attention_of_keras_to_the_target_is_refused_with_what_to_use_instead():
         Stepper(keras.Model(x, y))
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.MultiHeadAttention(2, 3),
+        layers.GroupQueryAttention(3, 2, 1),
+        layers.Attention(),
+        layers.AdditiveAttention(),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_attention_of_keras_to_the_context_steps_unless_it_counts_target_steps(layer):
+    x, memory = keras.Input((None, 4), name="target"), keras.Input((5, 4), name="source")
+    scored = isinstance(layer, (layers.Attention, layers.AdditiveAttention))
+    inputs = ([x, memory],) if scored else (x, memory)
+    Stepper(keras.Model([x, memory], layer(*inputs)))
+    with pytest.raises(ValueError, match="`use_causal_mask` hides.*Leave `use_causal_mask` out"):
+        Stepper(keras.Model([x, memory], layer(*inputs, use_causal_mask=True)))
+    if not scored:
+        mask = keras.ops.ones((1, 6, 5), dtype="bool")
+        with pytest.raises(ValueError, match="`attention_mask` has a time axis.*`value_mask`"):
+            Stepper(keras.Model([x, memory], layer(*inputs, attention_mask=mask)))
+
+
 def test_the_remedies_hold():
     x = np.random.default_rng(0).normal(size=(2, 6, 4)).astype("float32")
     convolution = layers.Conv1D(5, 3, padding="causal", bias_initializer="normal")
