@@ -6,7 +6,7 @@ import numbers
 import keras
 from keras import ops
 
-from keras_seq.generation.constraints import NEVER
+from keras_seq.generation.constraints import NEVER, nothing_left
 from keras_seq.generation.rows import any_equal, pick
 from keras_seq.layers.arguments import check_positive
 from keras_seq.layers.attention_cache import indices
@@ -31,8 +31,8 @@ class BeamSampler:
     Args:
         num_beams: how many sequences of a row are kept open.
         return_all_beams: `generate` returns the best `num_beams` sequences of each row, best first:
-            tokens (B, num_beams, N) and scores (B, num_beams), -inf (and padding) where there are
-            not that many. Otherwise the best alone.
+            tokens (B, num_beams, N) and scores (B, num_beams), -inf (and no new tokens) where there
+            are not that many. Otherwise the best alone.
         length_penalty: the exponent. 0 ranks by log-probability, which favours short sequences;
             larger values favour long ones.
         early_stopping: a row is done as soon as `num_beams` sequences have ended, though a better
@@ -119,7 +119,7 @@ class BeamSampler:
             )
             return i + 1, steps + 1, opened, ended, done, layers
 
-        opened, ended = self._nothing_yet(generator, start)
+        opened, ended = self._nothing_yet(start)
         done = ops.zeros((batch,), dtype="bool")
         loop = (ops.convert_to_tensor(start.position, "int32"), ops.zeros((), "int32"))
         loop = (*loop, opened, ended, done, state["layers"])
@@ -129,7 +129,7 @@ class BeamSampler:
             return ended["tokens"], scores, steps
         return ended["tokens"][:, 0], scores[:, 0], steps
 
-    def _nothing_yet(self, generator, start):
+    def _nothing_yet(self, start):
         """Open: one sequence a row, the others dead. Ended: none."""
         beams, total = self.num_beams, start.tokens.shape[1]
         shape = (ops.shape(start.tokens)[0], beams)
@@ -141,7 +141,7 @@ class BeamSampler:
             "scores": ops.zeros(shape, dtype="float32"),  # log p by the model
         }
         ended = {
-            "tokens": ops.full((*shape, total), generator.pad_token, dtype="int32"),
+            "tokens": tokens,
             "ranks": ops.full(shape, NEVER, dtype="float32"),
             "scores": ops.zeros(shape, dtype="float32"),
         }
@@ -172,21 +172,32 @@ class BeamSampler:
             in_prompt = ops.expand_dims(i < ops.take(start.lengths, rows, axis=0), -1)
             log_p = ops.where(in_prompt, ops.zeros_like(log_p), log_p)
             allowed = ops.where(is_given, ops.where(other, NEVER, log_p), allowed)
+        ending = len(generator.end_tokens)
+        if generator.constraints:  # a beam with nothing left to say has one candidate: it ends
+            stuck = ops.expand_dims(nothing_left(allowed), -1)  # (B * W, 1)
+            first = ops.equal(ops.arange(size, dtype="int32"), 0)
+            allowed = ops.where(ops.logical_and(stuck, first), ops.zeros_like(log_p), allowed)
+            log_p = ops.where(stuck, ops.zeros_like(log_p), log_p)
+            ending = max(ending, 1)
         totals = ops.expand_dims(opened["totals"], -1) + ops.reshape(allowed, (batch, beams, size))
-        count = min(beams * (1 + len(generator.end_tokens)), beams * size)
+        count = min(beams * (1 + ending), beams * size)
         totals, index = ops.top_k(ops.reshape(totals, (batch, beams * size)), count)
         index = ops.cast(index, "int32")
         parents = ops.floor_divide(index, size)
         token = index - parents * size
         if start.given is not None:
             token = ops.where(ops.expand_dims(i < start.given, -1), own, token)
+        ends = any_equal(token, generator.end_tokens)
+        if start.given is not None:  # an end token inside the prompt ends nothing
+            ends = ops.logical_and(ends, ops.expand_dims(i >= start.lengths, -1))
+        if generator.constraints:
+            silent = pick(ops.reshape(ops.cast(stuck, "int32"), (batch, beams)), parents) > 0
+            token = ops.where(silent, generator.pad_token, token)
+            ends = ops.logical_or(ends, silent)
         scores = pick(opened["scores"], parents)
         scores = scores + pick(ops.reshape(log_p, (batch, beams * size)), index)
         tokens = pick(opened["tokens"], parents)
         tokens = ops.slice_update(tokens, indices(0, 0, i), ops.expand_dims(token, -1))
-        ends = any_equal(token, generator.end_tokens)
-        if start.given is not None:  # an end token inside the prompt ends nothing
-            ends = ops.logical_and(ends, ops.expand_dims(i >= start.lengths, -1))
         return {"tokens": tokens, "totals": totals, "scores": scores, "ends": ends, "of": parents}
 
     def _kept(self, start, i, candidates, opened, ended, done):

@@ -7,7 +7,11 @@ A constraint is called with
     position: int32 scalar, the place of the token to choose;
     lengths: (B,) int32, how many of a row's tokens are its prompt;
 
-and returns new (B, V) scores. They mean what they mean in Hugging Face's transformers (its classes
+and returns new (B, V) scores, `NEVER` where a token must not be chosen. A row to which they leave
+nothing to say ends there, as if an end token had come that is written as padding and has the
+probability one.
+
+They mean what they mean in Hugging Face's transformers (its classes
 are named below) and are applied in its order.
 """
 
@@ -20,6 +24,11 @@ from keras import ops
 from keras_seq.layers.attention_cache import indices
 
 NEVER = -1e9  # the score of a token that must not be chosen: finite, so that sums stay numbers
+
+
+def nothing_left(scores):
+    """(B,) booleans: which rows of (B, V) constrained scores have no token that may be chosen."""
+    return ops.max(scores, axis=-1) < NEVER / 2
 
 
 class RepetitionPenalty:

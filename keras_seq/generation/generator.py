@@ -71,7 +71,7 @@ class Generator:
             likely: positive logits are divided by it, negative ones multiplied (Keskar et al. 2019,
             section 4.1). 1 changes nothing. Beam search applies it to log-probabilities.
         no_repeat_ngram_size: no sequence of so many tokens stands twice in a row, prompt included.
-            0 allows all.
+            0 allows all. A row ends where this and `banned_tokens` leave nothing to say.
 
     Raises:
         TypeError, ValueError: as `Stepper` for a model that cannot be stepped; ValueError for a

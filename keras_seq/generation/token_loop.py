@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from keras_seq.generation.constraints import nothing_left
 from keras_seq.generation.rows import any_equal, entry
 from keras_seq.layers.attention_cache import indices
 
@@ -76,7 +77,12 @@ def next_turn(generator, start, seed, i, tokens, scores, finished, layers):
     logits = ops.cast(ops.squeeze(logits, 1), "float32")  # (B, V)
     log_probabilities = allowed = ops.log_softmax(logits, axis=-1)
     if generator.constraints:
-        allowed = ops.log_softmax(generator.constraints(logits, tokens, i, start.lengths), axis=-1)
+        allowed = generator.constraints(logits, tokens, i, start.lengths)
+        stuck = nothing_left(allowed)
+        if start.given is not None:
+            stuck = ops.logical_and(stuck, i >= start.given)
+        finished = ops.logical_or(finished, stuck)
+        allowed = ops.log_softmax(allowed, axis=-1)
     draw = () if seed is None else (seed + ops.stack([0, i]),)
     token, score = generator.sampler(allowed, *draw)
     silent = finished

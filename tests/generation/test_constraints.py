@@ -104,6 +104,26 @@ def test_constraints_hold_together_with_any_sampler(sampler):
     )
 
 
+@pytest.mark.parametrize("sampler", ["greedy", "random", BeamSampler(2, return_all_beams=True)])
+def test_a_row_ends_where_nothing_is_left_to_say(sampler):
+    """Each of 4 tokens may stand once, so that 3 or 2 are left."""
+    generator = Generator(
+        hybrid(4, 4), 5, pad_token=0, sampler=sampler, no_repeat_ngram_size=1, jit_compile=False
+    )
+    prompts = [[1], [2, 3]]
+    out = generator.generate(prompt=prompts, seed=1)
+    rows, scores = numpy(out.tokens), numpy(out.scores)
+    assert np.isfinite(scores).all()
+    for row, prompt in enumerate(prompts):
+        for tokens, score in zip(
+            rows[row].reshape(-1, 7).tolist(), scores[row].ravel(), strict=True
+        ):
+            assert tokens[: len(prompt)] == prompt and sorted(tokens[:4]) == [0, 1, 2, 3]
+            assert tokens[4:] == [0, 0, 0]
+            expected = numpy(generator.score([tokens[len(prompt) : 4]], prompt=[prompt]).scores)
+            np.testing.assert_allclose(score, expected[0], atol=1e-4)
+
+
 @pytest.mark.parametrize("sampler", ["greedy", "random", BeamSampler(3)])
 def test_a_prefix_begins_what_is_generated_and_counts(sampler):
     model = hybrid()

@@ -41,7 +41,7 @@ def test_no_temperature_draws_what_must_not_be_chosen_or_is_not_a_number(tempera
 
 
 def test_a_nucleus_of_everything_keeps_the_tail_of_a_large_vocabulary():
-    weights = np.exp(-np.arange(50000) / 1500).astype("float32")[None]  # sums are rounded to 1
+    weights = np.ones((1, 50000), "float32")  # the rounded shares sum up to more than 1
     kept, _ = TopPSampler(p=1).candidates(weights)
     assert (numpy(kept) > 0).all()
 
