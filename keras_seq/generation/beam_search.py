@@ -95,7 +95,8 @@ class BeamSampler:
         beams = self.num_beams
         batch, total = ops.shape(start.tokens)[0], start.tokens.shape[1]
         rows = ops.floor_divide(ops.arange(batch * beams, dtype="int32"), beams)
-        state = keras.tree.map_structure(lambda x: _take_rows(x, rows), start.state)
+        fixed = start.tokens.shape[0]  # B, or `None`
+        state = keras.tree.map_structure(lambda x: _take_rows(x, rows, fixed), start.state)
         context = state["context"]  # the loop reads it and does not change it
 
         def unfinished(i, steps, opened, ended, done, layers):
@@ -113,7 +114,9 @@ class BeamSampler:
             rows = ops.reshape(parents + ops.expand_dims(offsets, -1), (-1,))
             layers = keras.tree.map_structure(
                 # What a step hands on as it is, the same for all beams, need not move.
-                lambda new, old: new if new is old else _take_rows(new, rows),
+                lambda new, old: (
+                    new if new is old else _take_rows(new, rows, fixed and fixed * beams)
+                ),
                 state["layers"],
                 layers,
             )
@@ -244,6 +247,10 @@ def _best_of(old, new, index):
     return pick(ops.concatenate([old, new], axis=1), index)
 
 
-def _take_rows(x, rows):
-    """`x[rows]`; a leaf without a batch axis, a position say, is the same for all rows."""
-    return ops.take(x, rows, axis=0) if len(x.shape) else x
+def _take_rows(x, rows, batch):
+    """`x[rows]`; a leaf that is the same for all rows, a position or the one row of a table, stays.
+
+    `batch` is the static number of rows, or `None`.
+    """
+    shared = not len(x.shape) or (x.shape[0] == 1 and batch != 1)
+    return x if shared else ops.take(x, rows, axis=0)

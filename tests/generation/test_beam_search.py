@@ -150,6 +150,19 @@ def test_a_prompt_may_hold_ids_that_are_read_and_never_written():
     np.testing.assert_allclose(numpy(both.scores)[0], numpy(alone.scores)[0], atol=1e-5)
 
 
+def test_a_context_of_one_row_is_shared_by_all_beams():
+    source, tokens = keras.Input((3,), name="source"), keras.Input((None,), dtype="int32")
+    mean = keras.ops.mean(source, axis=(0, 1), keepdims=True)  # (1, 1)
+    mean = keras.ops.expand_dims(mean, -1)
+    x = keras.layers.Embedding(7, 4)(tokens) + mean
+    model = keras.Model([source, tokens], keras.layers.Dense(7)(x))
+    options = {"start_token": 2, "target": tokens.name, "jit_compile": False}
+    generator = Generator(model, 3, sampler=BeamSampler(2), **options)
+    together = numpy(generator.generate(np.ones((3, 3))).tokens)
+    alone = numpy(generator.generate(np.ones((1, 3))).tokens)
+    assert together.tolist() == alone.tolist() * 3
+
+
 def test_early_stopping_is_done_when_enough_sequences_have_ended():
     hasty = BeamSampler(2, length_penalty=1.0, early_stopping=True)
     patient = BeamSampler(2, length_penalty=1.0)
@@ -192,9 +205,9 @@ def test_what_a_step_hands_on_as_it_is_is_not_moved_in_the_loop(monkeypatch):
     """Keys and values of the source are laid out for the beams once, and never gathered."""
     shapes, take_rows = [], beam_search._take_rows
 
-    def recorded(x, rows):
+    def recorded(x, *arguments):
         shapes.append(tuple(x.shape))
-        return take_rows(x, rows)
+        return take_rows(x, *arguments)
 
     monkeypatch.setattr(beam_search, "_take_rows", recorded)
     sampler = BeamSampler(3)
