@@ -32,15 +32,9 @@ class MultiHeadAttention(SequenceLayer):
         layer = type(self).__name__
         value_dim = key_dim if value_dim is None else value_dim
         groups = num_heads if num_key_value_heads is None else num_key_value_heads
-        check_positive(layer, num_heads=num_heads, key_dim=key_dim, value_dim=value_dim)
-        check_positive(layer, num_key_value_heads=groups)
+        check_positive(layer, key_dim=key_dim, value_dim=value_dim)
+        check_heads(layer, num_heads, groups)
         check_rate(layer, dropout=dropout)
-        if num_heads % groups:
-            raise ValueError(
-                f"`num_heads` of {layer} must be a multiple of `num_key_value_heads`, so that "
-                "groups of equal size share a key. "
-                f"Received: num_heads={num_heads}, num_key_value_heads={groups}"
-            )
         self.num_heads = num_heads
         self.key_dim = key_dim
         self.value_dim = value_dim
@@ -216,6 +210,17 @@ class MultiHeadAttention(SequenceLayer):
             "bias_initializer": initializers.serialize(self.bias_initializer),
             "seed": self.seed,
         }
+
+
+def check_heads(layer, num_heads, groups):
+    """Raise unless the heads of queries can share `groups` heads of keys and values."""
+    check_positive(layer, num_heads=num_heads, num_key_value_heads=groups)
+    if num_heads % groups:
+        raise ValueError(
+            f"`num_heads` of {layer} must be a multiple of `num_key_value_heads`, so that groups "
+            "of equal size share a key. "
+            f"Received: num_heads={num_heads}, num_key_value_heads={groups}"
+        )
 
 
 def has_fused_attention():

@@ -93,23 +93,13 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         )
         self.causal = causal
         self.sliding_window = sliding_window
-        if sliding_window is not None:
-            check_positive("MultiHeadSelfAttention", sliding_window=sliding_window)
-            if not causal:
-                raise ValueError(
-                    "`sliding_window` of MultiHeadSelfAttention counts back from each position and "
-                    f"needs `causal=True`. Received: sliding_window={sliding_window}, causal=False"
-                )
+        check_window("MultiHeadSelfAttention", sliding_window, causal)
         if isinstance(positions, dict):
             positions = keras.saving.deserialize_keras_object(positions)
+        check_positions("MultiHeadSelfAttention", positions)
         self.positions = positions
-        if isinstance(positions, str) and positions in _POSITIONS:
+        if isinstance(positions, str):
             positions = _POSITIONS[positions](dtype=self.dtype_policy, name=positions)
-        if positions is not None and not isinstance(positions, tuple(_POSITIONS.values())):
-            raise ValueError(
-                f"`positions` of MultiHeadSelfAttention must be None, one of {list(_POSITIONS)}, a "
-                f"RotaryEmbedding or an AlibiBias. Received: {positions!r}"
-            )
         self.rotary = positions if isinstance(positions, RotaryEmbedding) else None
         self.alibi = positions if isinstance(positions, AlibiBias) else None
 
@@ -314,3 +304,25 @@ class MultiHeadSelfAttention(MultiHeadAttention):
             "sliding_window": self.sliding_window,
             "positions": positions,
         }
+
+
+def check_window(layer, sliding_window, causal):
+    """Raise unless `sliding_window` is `None`, or a size and the attention causal."""
+    if sliding_window is None:
+        return
+    check_positive(layer, sliding_window=sliding_window)
+    if not causal:
+        raise ValueError(
+            f"`sliding_window` of {layer} counts back from each position and needs `causal=True`. "
+            f"Received: sliding_window={sliding_window}, causal=False"
+        )
+
+
+def check_positions(layer, positions):
+    """Raise unless self-attention knows `positions`."""
+    known = positions in _POSITIONS if isinstance(positions, str) else positions is None
+    if not known and not isinstance(positions, tuple(_POSITIONS.values())):
+        raise ValueError(
+            f"`positions` of {layer} must be None, one of {list(_POSITIONS)}, a RotaryEmbedding or "
+            f"an AlibiBias. Received: {positions!r}"
+        )

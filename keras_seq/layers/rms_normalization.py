@@ -1,5 +1,8 @@
 """Root mean square normalisation (Zhang & Sennrich 2019)."""
 
+import math
+import numbers
+
 import keras
 from keras import ops
 
@@ -20,6 +23,9 @@ class RMSNormalization(SequenceLayer):
 
     Call arguments, returns: see `call`.
 
+    Raises:
+        ValueError: if `epsilon` is no positive number.
+
     Example:
 
     ```python
@@ -33,6 +39,7 @@ class RMSNormalization(SequenceLayer):
 
     def __init__(self, epsilon=1e-6, **kwargs):
         super().__init__(**kwargs)
+        check_epsilon("RMSNormalization", epsilon=epsilon)
         self.epsilon = epsilon
 
     def build(self, input_shape):
@@ -56,3 +63,14 @@ class RMSNormalization(SequenceLayer):
 
     def get_config(self):
         return {**super().get_config(), "epsilon": self.epsilon}
+
+
+def check_epsilon(layer, **epsilons):
+    """Raise unless every named number is positive and finite."""
+    for name, value in epsilons.items():
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not number or not 0 < value < math.inf:
+            raise ValueError(
+                f"`{name}` of {layer} keeps a division from zero and must be a positive number. "
+                f"Received: {name}={value!r}"
+            )

@@ -4,10 +4,15 @@ import keras
 from keras import initializers
 
 from keras_seq.layers.arguments import check_positive, check_rate
+from keras_seq.layers.attention_heads import check_heads
 from keras_seq.layers.feed_forward import FeedForward
 from keras_seq.layers.fresh_initializer import fresh
-from keras_seq.layers.multi_head_attention import MultiHeadSelfAttention
-from keras_seq.layers.rms_normalization import RMSNormalization
+from keras_seq.layers.multi_head_attention import (
+    MultiHeadSelfAttention,
+    check_positions,
+    check_window,
+)
+from keras_seq.layers.rms_normalization import RMSNormalization, check_epsilon
 from keras_seq.layers.sequence_layer import SequenceLayer
 
 
@@ -35,8 +40,15 @@ class TransformerBlock(SequenceLayer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        check_positive(type(self).__name__, intermediate_dim=intermediate_dim, num_heads=num_heads)
-        check_rate(type(self).__name__, dropout=dropout)
+        layer = type(self).__name__
+        if isinstance(positions, dict):
+            positions = keras.saving.deserialize_keras_object(positions)
+        check_positive(layer, intermediate_dim=intermediate_dim)
+        check_heads(layer, num_heads, 1 if num_key_value_heads is None else num_key_value_heads)
+        check_rate(layer, dropout=dropout)
+        check_epsilon(layer, layer_norm_epsilon=layer_norm_epsilon)
+        check_window(layer, sliding_window, causal=True)
+        check_positions(layer, positions)
         normalization_layer(normalization)  # which refuses unknown ones
         self.intermediate_dim = intermediate_dim
         self.num_heads = num_heads
@@ -52,8 +64,6 @@ class TransformerBlock(SequenceLayer):
         self.attention_bias = attention_bias
         self.num_key_value_heads = num_key_value_heads
         self.sliding_window = sliding_window
-        if isinstance(positions, dict):
-            positions = keras.saving.deserialize_keras_object(positions)
         self.positions = positions
         self.seed = seed
 

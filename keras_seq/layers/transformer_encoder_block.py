@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_seq.layers.multi_head_attention import check_window
 from keras_seq.layers.sequence_layer import implicit_mask
 from keras_seq.layers.transformer_block import TransformerBlock
 
@@ -38,7 +39,9 @@ class TransformerEncoderBlock(TransformerBlock):
     Call arguments, returns: see `call`.
 
     Raises:
-        ValueError: if a size or rate is out of range, or `normalization` is unknown.
+        ValueError: if a size or rate is out of range, `normalization` or `positions` is unknown,
+            `num_heads` is no multiple of `num_key_value_heads`, or `sliding_window` is given
+            without `causal`.
 
     Example:
 
@@ -53,6 +56,7 @@ class TransformerEncoderBlock(TransformerBlock):
 
     def __init__(self, intermediate_dim, num_heads, *args, causal=False, **kwargs):
         super().__init__(intermediate_dim, num_heads, *args, **kwargs)
+        check_window("TransformerEncoderBlock", self.sliding_window, causal)
         self.causal = causal
 
     def build(self, input_shape):

@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 from keras import ops
 from layer_equations import normal, randomise
 
@@ -27,3 +28,9 @@ def test_the_mask_goes_on():
     x = keras.layers.Masking()(np.array([[[1.0, 2.0], [0.0, 0.0]]], "float32"))
     mask = get_mask(ks.layers.RMSNormalization()(x))
     np.testing.assert_array_equal(ops.convert_to_numpy(mask), [[True, False]])
+
+
+@pytest.mark.parametrize("epsilon", [0, -1.0, float("nan"), "1e-6", None, True])
+def test_an_epsilon_that_is_no_positive_number_is_refused(epsilon):
+    with pytest.raises(ValueError, match=r"`epsilon` of RMSNormalization .* Received: epsilon="):
+        ks.layers.RMSNormalization(epsilon)

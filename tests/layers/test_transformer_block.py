@@ -119,7 +119,17 @@ def test_features_that_the_heads_cannot_share_are_refused(block_class):
     ({"num_heads": 1.5}, "`num_heads`.*num_heads=1.5"),
     ({"dropout": 1}, "`dropout`.*dropout=1"),
     ({"normalization": "batch"}, "`normalization`.*'layer' or 'rms'.*'batch'"),
+    ({"positions": "learned"}, "`positions` of Transformer.*'rotary'.*'learned'"),
+    ({"positions": ["rotary"]}, "`positions` of Transformer.*'rotary'"),
+    ({"sliding_window": 0}, "`sliding_window` of Transformer.*sliding_window=0"),
+    ({"num_key_value_heads": 3}, "`num_heads` of Transformer.*num_key_value_heads=3"),
+    ({"layer_norm_epsilon": 0}, "`layer_norm_epsilon` of Transformer.*layer_norm_epsilon=0"),
 ])  # fmt: skip
 def test_bad_constructor_arguments_are_named(block_class, arguments, named):
     with pytest.raises(ValueError, match=named):
         block_class(**{"intermediate_dim": 6, "num_heads": 2, **arguments})
+
+
+def test_a_window_of_a_two_sided_block_is_refused():
+    with pytest.raises(ValueError, match="`sliding_window` of TransformerEncoderBlock.*causal"):
+        ks.layers.TransformerEncoderBlock(6, 2, sliding_window=3)
