@@ -186,12 +186,13 @@ class PositionalEmbedding(SequenceLayer):
             (B, T, D) floats, or with `reverse` logits (B, T, V); then the state where asked for.
         """
         state = self.initial_state(None) if initial_state is None else initial_state
-        table = ops.cast(self.embeddings, self.compute_dtype)  # (V, D)
         if reverse:
             check_rank("PositionalEmbedding", "tokens", tokens.shape, 3, "(B, T, D) to reverse")
+            table = ops.cast(self.embeddings, self.compute_dtype)  # (V, D)
             logits = ops.matmul(ops.cast(tokens, self.compute_dtype), ops.transpose(table))
             return (logits, state) if return_state else logits
-        y = ops.take(table, ops.cast(tokens, "int32"), axis=0)
+        y = ops.take(self.embeddings, ops.cast(tokens, "int32"), axis=0)
+        y = ops.cast(y, self.compute_dtype)  # of the rows taken alone
         if self.scale_embeddings:
             y = y * ops.cast(math.sqrt(self.dim), self.compute_dtype)
         time = ops.shape(tokens)[1]
