@@ -161,7 +161,16 @@ class Stepper:
 
         Returns:
             `(outputs, state)`; outputs have the model's structure, T time steps each.
+
+        Raises:
+            ValueError: if `state` is not of this kind.
         """
+        if not isinstance(state, dict) or not {"context", "layers"} <= set(state):
+            got = sorted(state) if isinstance(state, dict) else type(state).__name__
+            raise ValueError(
+                "`state` must be what `initial_state(...)`, `prefill` or `step` of this Stepper "
+                f"gave, a dict with 'context' and 'layers'. Received: {got}"
+            )
         return self._run(self._named_targets(x, mask), state)
 
     def _run(self, x, state, seen=None):

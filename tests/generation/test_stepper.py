@@ -336,6 +336,9 @@ def test_several_targets_come_together():
     np.testing.assert_allclose(y, model([x["a"], x["b"]]), atol=1e-6)
     with pytest.raises(ValueError, match="target inputs"):
         stepper.step({"a": x["a"]}, state)
+    for nothing in ({}, None):
+        with pytest.raises(ValueError, match=r"`state` must be what `initial_state\(...\)`"):
+            stepper.step(x, nothing)
     with pytest.raises(ValueError, match="time axis of its own.*target=\\[...\\]"):
         Stepper(model, target="a")
 
