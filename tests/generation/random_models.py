@@ -13,6 +13,7 @@ from keras_seq.layers import (
     RNN,
     AdditiveAttention,
     CausalWindow,
+    DotAttention,
     FeedForward,
     MultiHeadCrossAttention,
     MultiHeadSelfAttention,
@@ -46,7 +47,7 @@ class _Builder:
     def __init__(self, rng, rows):
         self.rng = rng
         self.rows = rows
-        self.context, self.pieces, self.nesting = {}, [], 0
+        self.context, self.pieces, self.nesting, self.tied = {}, [], 0, None
         self.heads = self.pick(1, 2, 4)
         self.width = self.heads * self.pick(2, 4, 6)
         self.masked = self.chance(0.5)
@@ -69,7 +70,11 @@ class _Builder:
             x = self.block(x)
         if self.chance(0.5):
             x = layers.LayerNormalization()(x)
-        logits = layers.Dense(VOCABULARY_SIZE, name="logits")(x)
+        if self.tied is not None and self.chance(0.5):
+            self.pieces.append("tied")
+            logits = self.tied(x, reverse=True)
+        else:
+            logits = layers.Dense(VOCABULARY_SIZE, name="logits")(x)
         if not inputs:
             return keras.Model(tokens, logits)
         # The target is the first input or the last.
@@ -81,6 +86,8 @@ class _Builder:
         for variable in model.trainable_variables:
             noise = self.rng.normal(size=variable.shape) * 0.3
             variable.assign(ops.convert_to_numpy(variable) + noise.astype(variable.dtype))
+        if self.pieces[-1] == "tied":
+            return
         kernel, bias = model.get_layer("logits").weights
         kernel.assign(4 * ops.convert_to_numpy(kernel))
         bias.assign(0.1 * ops.convert_to_numpy(bias))
@@ -100,7 +107,8 @@ class _Builder:
             x = layers.Bidirectional(layers.GRU(self.width, return_sequences=True))(x)
             x, vector, _ = LSTM(self.width, return_sequences=True, return_state=True)(x)
             return [source], x, vector
-        x = TransformerEncoderBlock(2 * self.width, self.heads)(x)
+        options = self.block_options(causal=False)
+        x = TransformerEncoderBlock(2 * self.width, self.heads, **options)(x)
         return [source], x, layers.GlobalAveragePooling1D()(x)
 
     def image(self):
@@ -122,9 +130,10 @@ class _Builder:
         kind = self.pick("plain", *PositionalEmbedding.kinds)
         if kind == "plain":
             return layers.Embedding(VOCABULARY_SIZE, self.width, mask_zero=self.masked)(tokens)
-        return PositionalEmbedding(
+        self.tied = PositionalEmbedding(
             VOCABULARY_SIZE, self.width, LONGEST, kind=kind, mask_zero=self.masked
-        )(tokens)
+        )
+        return self.tied(tokens)
 
     def block(self, x):
         kinds = [self.recurrent, self.attention, self.transformer, self.window, self.feed_forward]
@@ -153,23 +162,35 @@ class _Builder:
             return self.residual(x, self.recurrent_layer(self.width))
         return layers.Dense(self.width)(self.recurrent_layer(self.pick(3, 8))(x))
 
-    def attention(self, x):
+    def attention_options(self, causal=True):
         options = {"use_bias": self.chance(0.5)}
-        if self.chance(0.4):
+        if causal and self.chance(0.4):
             options["sliding_window"] = self.pick(1, 2, 4)
         if self.chance(0.4):
             groups = [n for n in (1, 2, 4) if self.heads % n == 0]
             options["num_key_value_heads"] = self.pick(*groups)
         if self.chance(0.6):
             options["positions"] = self.pick("rotary", "alibi")
+        return options
+
+    def block_options(self, causal=True):
+        return {
+            "normalize_first": self.chance(0.5),
+            "gated": self.pick(False, True),
+            "normalization": self.pick("layer", "rms"),
+            **self.attention_options(causal),
+        }
+
+    def attention(self, x):
+        options = self.attention_options()
         layer = MultiHeadSelfAttention(self.heads, self.pick(2, 4), causal=True, **options)
         return self.residual(x, layer)
 
     def transformer(self, x):
-        first = self.chance(0.5)
-        return TransformerEncoderBlock(
-            self.pick(5, 12), self.heads, causal=True, normalize_first=first
-        )(x)
+        size, options = self.pick(5, 12), self.block_options()
+        if self.chance(0.5):
+            return TransformerDecoderBlock(size, self.heads, **options)(x)
+        return TransformerEncoderBlock(size, self.heads, causal=True, **options)(x)
 
     def window(self, x):
         x = CausalWindow(self.pick(1, 2, 3, 7))(x)
@@ -218,15 +239,19 @@ class _Builder:
     # Blocks that read the context
 
     def cross_attention(self, x):
-        if self.chance(0.5):
+        kind = self.pick(MultiHeadCrossAttention, AdditiveAttention, DotAttention)
+        if kind is MultiHeadCrossAttention:
             attention = MultiHeadCrossAttention(self.heads, 4)
             return self.residual(x, lambda x: attention(x, self.memory))
-        read = AdditiveAttention(5)(x, self.memory)
+        if kind is AdditiveAttention:
+            read = AdditiveAttention(5)(x, self.memory)
+        else:
+            mode, scale = self.pick(*DotAttention.score_modes), self.pick(False, True, "sqrt")
+            read = DotAttention(mode, scale)(x, self.memory)
         return layers.Dense(self.width)(layers.concatenate([x, read]))
 
     def decoder(self, x):
-        first = self.chance(0.5)
-        return TransformerDecoderBlock(9, self.heads, normalize_first=first)(x, self.memory)
+        return TransformerDecoderBlock(9, self.heads, **self.block_options())(x, self.memory)
 
     def conditioned(self, x):
         return x + ops.expand_dims(layers.Dense(self.width)(self.vector), 1)
