@@ -23,11 +23,18 @@ def upto(time):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"causal": True}, {}, {"causal": True, "value_dim": 4, "use_bias": False, "dropout": 0.3}],
-    ids=["causal", "two-sided", "other-value-dim"],
+    [
+        {"causal": True},
+        {},
+        {"causal": True, "value_dim": 4, "use_bias": False, "dropout": 0.3},
+        pytest.param({"causal": True, "positions": "rotary"}, marks=pytest.mark.thorough),
+        pytest.param({"causal": True, "positions": "alibi"}, marks=pytest.mark.thorough),
+    ],
+    ids=["causal", "two-sided", "other-value-dim", "rotary", "alibi"],
 )
 def test_self_attention_keeps_the_laws(arguments):
-    check_sequence_layer(ks.layers.MultiHeadSelfAttention(2, 3, **arguments), (2, 5, 4))
+    key_dim = 4 if arguments.get("positions") == "rotary" else 3  # rotation needs pairs
+    check_sequence_layer(ks.layers.MultiHeadSelfAttention(2, key_dim, **arguments), (2, 5, 4))
 
 
 @pytest.mark.parametrize("arguments", [{}, {"value_dim": 4, "use_bias": False, "dropout": 0.3}])
