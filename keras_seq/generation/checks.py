@@ -3,7 +3,8 @@
 import numpy as np
 from keras import ops
 
-from keras_seq.generation.graph import vocabulary_size
+from keras_seq._keras import functional_of, graph_nodes, is_functional
+from keras_seq.generation.graph import input_names, vocabulary_size
 
 
 def check_exportable(generator):
@@ -35,27 +36,81 @@ def checked_inputs(stepper, inputs):
     """The context inputs as a dict of NumPy arrays of the model's dtypes.
 
     Raises:
-        TypeError, ValueError: if one is missing, unknown, of another rank or batch size than the
-            others, or holds ids that the model does not know.
+        TypeError, ValueError: if one is missing, unknown, of another shape than the model's or
+            another batch size than the others, too long, or holds ids that the model does not know.
     """
-    if inputs is None and not stepper.context_inputs:
+    names = stepper.context_inputs
+    if inputs is None and not names:
         return {}
+    if len(names) == 1 and _is_nested(inputs, stepper.graph.inputs[names[0]]):
+        inputs = {names[0]: inputs}  # one array written as lists, no list of arrays
     checked, sizes = {}, {}
     for name, value in stepper.named_context(inputs).items():
+        argument, symbolic = f"inputs[{name!r}]", stepper.graph.inputs[name]
+        ids = symbolic.dtype.startswith(("int", "uint"))
+        if ids and len(symbolic.shape) == 2 and _is_nested(value, symbolic):
+            value, _ = _padded_lists(argument, value, pad_token=0)
         value = ops.convert_to_numpy(value)
-        symbolic = stepper.graph.inputs[name]
-        if value.ndim != len(symbolic.shape):
-            raise ValueError(
-                f"`inputs[{name!r}]` must have shape {tuple(symbolic.shape)}. "
-                f"Received: {value.shape}"
-            )
-        if symbolic.dtype.startswith(("int", "uint")):
-            check_ids(f"inputs[{name!r}]", value, vocabulary_size(stepper.model, name))
+        expected = tuple(symbolic.shape)
+        fits = len(value.shape) == len(expected) and all(
+            size in (None, n) for size, n in zip(expected, value.shape, strict=True)
+        )
+        if not fits:
+            raise ValueError(f"`{argument}` must have shape {expected}. Received: {value.shape}")
+        if ids:
+            check_ids(argument, value, vocabulary_size(stepper.model, name))
+        if len(expected) == 2:
+            check_positions(stepper.model, name, value.shape[1], f"`{argument}`")
         checked[name] = value.astype(symbolic.dtype)
         sizes[name] = value.shape[0]
     if len(set(sizes.values())) > 1:
         raise ValueError(f"`inputs` must have one batch size. Received: {sizes}")
     return checked
+
+
+def _is_nested(value, symbolic):
+    """Whether `value` is a list of rows of numbers for the input `symbolic`, ragged perhaps."""
+
+    def depth(x):
+        if not isinstance(x, (list, tuple)):
+            return np.ndim(x)
+        return 1 + max((depth(item) for item in x), default=0)
+
+    return isinstance(value, (list, tuple)) and depth(value) == len(symbolic.shape)
+
+
+def check_positions(model, input_name, length, subject):
+    """Raise if `length` tokens of an input are more than its embedding has positions for.
+
+    Args:
+        model: functional model.
+        input_name: of the input.
+        length: T.
+        subject: what has this length, for the error.
+    """
+    limit = positions(model, input_name)
+    if limit is not None and length > limit:
+        raise ValueError(
+            f"{subject} of {length} tokens is longer than the model's {limit} positions, the "
+            "`sequence_length` of the embedding that reads it. Shorten it, or build the model with "
+            "a larger one."
+        )
+
+
+def positions(model, input_name):
+    """The `sequence_length` of the embedding that reads an input, or `None` if none limits it."""
+    functional = functional_of(model)
+    tensor = functional.inputs[input_names(functional).index(input_name)]
+    for node in graph_nodes(model):
+        if not any(t is tensor for t in node.input_tensors):
+            continue
+        operation = node.operation
+        limit = getattr(operation, "sequence_length", None)
+        if isinstance(limit, int) and getattr(operation, "kind", None) != "none":
+            return limit
+        if is_functional(operation) and len(functional_of(operation).inputs) == 1:
+            return positions(operation, input_names(functional_of(operation))[0])
+    return None
 
 
 def padded_prompt(prompt, pad_token, limit, name="prompt", may_be_empty=False):

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_seq.generation import checks
-from keras_seq.generation.attention import generated_attention
+from keras_seq.generation.attention import check_attention, generated_attention
 from keras_seq.generation.beam_search import BeamSampler
 from keras_seq.generation.compiled import compiled
 from keras_seq.generation.constraints import Constraints
@@ -35,8 +35,8 @@ class Generated(NamedTuple):
             chose them.
         steps: int32 scalar, how many times the model ran.
         attention: dict from layer name to (B, H, N, S) float32, or `None`: how the model looked at
-            its S positions when it chose each of the `tokens`. With a prompt, its first token was
-            not chosen and has no row.
+            its S positions when it chose each of the `tokens`. With a prompt (B, H, N - 1, S): its
+            first token was not chosen and has no row, so that row n belongs to `tokens[:, n + 1]`.
     """
 
     tokens: Any
@@ -72,6 +72,7 @@ class Generator:
             section 4.1). 1 changes nothing. Beam search applies it to log-probabilities.
         no_repeat_ngram_size: no sequence of so many tokens stands twice in a row, prompt included.
             0 allows all. A row ends where this and `banned_tokens` leave nothing to say.
+        self_check: see `Stepper`.
 
     Raises:
         TypeError, ValueError: as `Stepper` for a model that cannot be stepped; ValueError for a
@@ -113,10 +114,11 @@ class Generator:
         banned_tokens=(),
         repetition_penalty=1.0,
         no_repeat_ngram_size=0,
+        self_check=None,
     ):
         check_positive("Generator", max_length=max_length)
         self.model = model
-        self.stepper = Stepper(model, target=target)
+        self.stepper = Stepper(model, target=target, self_check=self_check)
         self._check_model()
         self.vocabulary_size = self.stepper.graph.outputs[0].shape[-1]
         # Tokens that are fed must be known to the embedding, tokens that are chosen to the output.
@@ -193,7 +195,8 @@ class Generator:
 
         Args:
             inputs: the model's context, a dict from input name to array, or the array alone where
-                there is one context input: (B, S) source ids, say. `None` where there is none.
+                there is one context input: (B, S) source ids, say, or a list of lists of them,
+                padded here with 0 where rows differ. `None` where there is none.
             prompt: (B, P) int ids to go on from, padded on the right where rows differ, or a list
                 of lists of ids. `None` begins every row with `start_token`.
             max_length: the largest number of new tokens; the generator's own if `None`.
@@ -218,6 +221,8 @@ class Generator:
                 "`return_attention` needs one sequence a row, and the BeamSampler has "
                 "`return_all_beams=True`."
             )
+        if return_attention:
+            check_attention(self.stepper)
         function = self._function("generate", *job.static)
         tokens, scores, steps = function(*job.arguments, job.seed)
         attention = None
@@ -284,6 +289,8 @@ class Generator:
                 "they must be equal."
             )
         width = prompt.shape[1] + targets.shape[1]
+        subject = "`prompt` (or start token) with `targets`, but for the last token,"
+        checks.check_positions(self.model, self.stepper.target, width - 1, subject)
         tokens = checks.joined_rows(prompt, lengths, targets, target_lengths, width, self.pad_token)
         valid = np.arange(targets.shape[1]) < target_lengths[:, None]
         return self._function("score")(inputs, tokens, lengths, valid)
@@ -358,6 +365,8 @@ class Generator:
         inputs = checks.checked_inputs(self.stepper, inputs)
         prompt, lengths = self._checked_prompt(prompt, inputs)
         shortest, total = int(lengths.min()), prompt.shape[1] + max_length
+        subject = f"`prompt` with `max_length` = {max_length} new tokens, but for the last,"
+        checks.check_positions(self.model, self.stepper.target, total - 1, subject)
         # The shortest prompt's tokens, but for the last, are read at once. Of prompts of different
         # lengths a power of two, so that they share a few compiled functions.
         prefill = shortest - 1
