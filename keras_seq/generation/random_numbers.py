@@ -42,14 +42,20 @@ def uniform(seed, size):
     """(size,) float32 random numbers in [0, 1), multiples of 2^-24.
 
     Args:
-        seed: (2,) int32 tensor.
+        seed: (2,) int32 tensor; or (3,), a seed and the step that it is for.
         size: how many, a number or an int32 scalar tensor.
     """
     seed = ops.convert_to_tensor(seed, dtype="int32")
     rows = ops.arange(size, dtype="int32")
-    bits, _ = threefry((seed[0], seed[1]), (rows, ops.zeros_like(rows)))
+    step = seed[2] if seed.shape[0] == 3 else 0
+    bits, _ = threefry((seed[0], seed[1]), (rows, ops.zeros_like(rows) + step))
     upper = ops.floor_divide(bits, np.int32(256)) + np.int32(2**23)  # the upper 24 bits
     return ops.cast(upper, "float32") * 2.0**-24
+
+
+def seed_of_step(seed):
+    """(2,) int32 from a (3,) seed with its step: the numbers of another step are independent."""
+    return ops.stack(threefry((seed[0], seed[1]), (seed[2], ops.zeros_like(seed[2]))))
 
 
 def seed_words(seed, argument="seed"):

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_seq.generation.beam_search import BeamSampler
+from keras_seq.generation.random_numbers import seed_of_step
 from keras_seq.generation.rows import entry
 from keras_seq.generation.samplers import GreedySampler, RandomSampler, TopKSampler, TopPSampler
 
@@ -81,6 +82,8 @@ class KerasHubSampler:
         self.seed = getattr(sampler, "seed", None)
 
     def __call__(self, log_probabilities, seed=None):
+        if seed is not None and seed.shape[0] == 3:
+            seed = seed_of_step(seed)
         mapping = [(v, ops.cast(seed, v.dtype)) for v in self.sampler.variables]
         with keras.StatelessScope(state_mapping=mapping):
             probabilities = self.sampler.compute_probabilities(log_probabilities)

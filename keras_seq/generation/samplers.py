@@ -57,7 +57,7 @@ class RandomSampler:
 
     Call arguments:
         log_probabilities: (B, V) floats.
-        seed: (2,) int32 tensor, another one at each step.
+        seed: (2,) int32 tensor; or (3,), a seed and the step, which counts the numbers drawn.
 
     Returns:
         `(tokens, scores)`: (B,) int32 ids and their (B,) log-probabilities, as given.

@@ -67,7 +67,7 @@ def next_turn(generator, start, seed, i, tokens, scores, finished, layers):
     Args:
         generator: the `Generator`.
         start: `LoopStart`; its context, lengths and `given` are read.
-        seed: (2,) int32, or `None` where the sampler needs none.
+        seed: (2,) int32, or `None` where the sampler needs none. Samplers get it with the place.
     """
     batch = ops.shape(tokens)[0]
     last = ops.slice(tokens, indices(0, i - 1), (batch, 1))
@@ -83,8 +83,8 @@ def next_turn(generator, start, seed, i, tokens, scores, finished, layers):
             stuck = ops.logical_and(stuck, i >= start.given)
         finished = ops.logical_or(finished, stuck)
         allowed = ops.log_softmax(allowed, axis=-1)
-    draw = () if seed is None else (seed + ops.stack([0, i]),)
-    token, score = generator.sampler(allowed, *draw)
+    draw = () if seed is None else (ops.concatenate([seed, ops.reshape(i, (1,))]),)
+    token, score = _checked(generator.sampler, generator.sampler(allowed, *draw))
     silent = finished
     if start.given is not None:  # a row whose prompt or prefix goes on takes its own token
         own = ops.squeeze(ops.slice(tokens, indices(0, i), (batch, 1)), 1)
@@ -104,6 +104,20 @@ def next_turn(generator, start, seed, i, tokens, scores, finished, layers):
         finished = ops.logical_or(finished, ends)
     tokens = ops.slice_update(tokens, indices(0, i), ops.expand_dims(token, 1))
     return i + 1, tokens, scores, finished, state["layers"]
+
+
+def _checked(sampler, chosen):
+    """`(tokens, scores)` that a sampler gave, int32 and float32."""
+    pair = isinstance(chosen, (tuple, list)) and len(chosen) == 2
+    shapes = [tuple(ops.convert_to_tensor(x).shape) for x in chosen] if pair else []
+    if not pair or any(len(shape) != 1 for shape in shapes):
+        name = getattr(sampler, "__name__", type(sampler).__name__)
+        received = f"shapes {shapes}" if pair else type(chosen).__name__
+        raise ValueError(
+            f"`sampler` {name} must return (tokens, scores), (B,) ids and their (B,) "
+            f"log-probabilities. Received: {received}"
+        )
+    return ops.cast(chosen[0], "int32"), ops.cast(chosen[1], "float32")
 
 
 def token_loop(generator, start, seed):

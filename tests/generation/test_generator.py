@@ -127,6 +127,17 @@ def test_a_sampler_object_chooses_the_tokens():
     out = Generator(counting_model(), max_length=1, sampler=worst).generate(prompt=[[4]])
     assert int(numpy(out.tokens)[0, 1]) != 5
 
+    def careless(log_probabilities):
+        tokens = keras.ops.cast(keras.ops.argmax(log_probabilities, axis=-1), "int64")
+        return tokens, keras.ops.max(log_probabilities, axis=-1)
+
+    options = {"max_length": 2, "jit_compile": False}
+    out = Generator(counting_model(), sampler=careless, **options).generate(prompt=[[4]])
+    assert numpy(out.tokens).tolist() == [[4, 5, 6]]
+    for wrong in (lambda p: careless(p)[0], lambda p: (p, p), lambda p: (*careless(p), 0)):
+        with pytest.raises(ValueError, match=r"must return \(tokens, scores\)"):
+            Generator(counting_model(), sampler=wrong, **options).generate(prompt=[[4]])
+
 
 @pytest.mark.parametrize(
     "arguments, message",

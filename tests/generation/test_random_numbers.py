@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_seq.generation.random_numbers import seed_words, threefry, uniform
+from keras_seq.generation.random_numbers import seed_of_step, seed_words, threefry, uniform
 
 numpy = keras.ops.convert_to_numpy
 
@@ -28,6 +28,15 @@ def test_uniform_numbers_are_uniform_and_differ_from_seed_to_seed():
     assert ((counts - 800) ** 2 / 800).sum() < 49 + 4 * np.sqrt(2 * 49)  # chi-square
     assert abs(np.corrcoef(u, other)[0, 1]) < 0.02
     assert abs(np.corrcoef(u[1:], u[:-1])[0, 1]) < 0.02
+
+
+def test_steps_and_seeds_draw_numbers_of_their_own():
+    """No seed is another one's later step."""
+    cases = [(*seed_words(seed), step) for seed in (5, 2**32 + 5, 2**33 + 5) for step in range(3)]
+    seeds = [keras.ops.convert_to_tensor(np.array(case, "int32")) for case in cases]
+    assert len({tuple(numpy(uniform(seed, 4)).tolist()) for seed in seeds}) == 9
+    assert len({tuple(numpy(seed_of_step(seed)).tolist()) for seed in seeds}) == 9
+    np.testing.assert_array_equal(numpy(uniform(seeds[0], 4)), numpy(uniform(seed_words(5), 4)))
 
 
 def test_seeds_are_ints_of_64_bits():
