@@ -116,6 +116,9 @@ def positions(model, input_name):
 def padded_prompt(prompt, pad_token, limit, name="prompt", may_be_empty=False):
     """`(prompt, lengths)` as (B, P) and (B,) int32 arrays, checked.
 
+    A row of an array, or of lists of one length, goes up to its padding. Lists of different lengths
+    are not padded: each has its own length, and a pad token in it is a token.
+
     Args:
         prompt: (B, P) ids padded on the right, or a list of lists of ids.
         pad_token: the id that pads.
@@ -127,8 +130,9 @@ def padded_prompt(prompt, pad_token, limit, name="prompt", may_be_empty=False):
         TypeError: if the ids are not ints.
         ValueError: if a row is empty, padded on the left, or has ids out of range.
     """
+    lengths = np.zeros(1, "int32")
     if isinstance(prompt, (list, tuple)):
-        prompt, _ = _padded_lists(name, prompt, pad_token)
+        prompt, lengths = _padded_lists(name, prompt, pad_token)
     prompt = np.asarray(prompt)
     if prompt.ndim != 2 or prompt.size == 0:
         raise ValueError(
@@ -136,7 +140,10 @@ def padded_prompt(prompt, pad_token, limit, name="prompt", may_be_empty=False):
             f"Received shape: {prompt.shape}"
         )
     check_ids(name, prompt, limit)
-    filled = prompt != pad_token
+    if len(set(lengths.tolist())) > 1:
+        filled = np.arange(prompt.shape[1]) < lengths[:, None]
+    else:
+        filled = prompt != pad_token
     lengths = filled.sum(axis=1)
     if (lengths == 0).any() and not may_be_empty:
         raise ValueError(

@@ -59,7 +59,8 @@ class Generator:
         max_length: the largest number of new tokens.
         start_token: id that begins every sequence; needed where no prompt is given.
         end_token: id, or list of ids, that ends a sequence. `None`: always `max_length` tokens.
-        pad_token: id that fills rows after their end, and prompts on the right.
+        pad_token: id that fills rows after their end, and prompts on the right. A model that may
+            choose it makes what is generated ambiguous; `banned_tokens=[pad_token]` prevents that.
         sampler: `"greedy"`, `"random"`, `"top_k"`, `"top_p"`, `"beam"`, a sampler object of
             keras_seq or KerasHub, or any object called with (B, V) log-probabilities that returns
             `(tokens, scores)`, (B,) each.
@@ -198,7 +199,8 @@ class Generator:
                 there is one context input: (B, S) source ids, say, or a list of lists of them,
                 padded here with 0 where rows differ. `None` where there is none.
             prompt: (B, P) int ids to go on from, padded on the right where rows differ, or a list
-                of lists of ids. `None` begins every row with `start_token`.
+                of lists of ids; where these differ in length, a pad token in one is a token. `None`
+                begins every row with `start_token`.
             max_length: the largest number of new tokens; the generator's own if `None`.
             seed: int in [0, 2^64) of samplers that draw; the sampler's own if `None`, and if it has
                 none, every call draws other tokens.
@@ -266,7 +268,9 @@ class Generator:
 
         Args:
             targets: (B, N) int ids padded on the right, such as `generate` gives without a prompt,
-                or a list of lists of ids. A row goes up to its first end token.
+                or a list of lists of ids. A row goes up to its first end token. Of an array, pad
+                tokens at the end of a row do not count, though a model without
+                `banned_tokens=[pad_token]` may have chosen them; of a list of lists, all count.
             inputs: the model's context, see `generate`.
             prompt: what stands before the targets and is given, see `generate`. `None`: the
                 `start_token`.

@@ -37,10 +37,15 @@ def _maker(functional, output):
         if is_functional(operation):
             inner = functional_of(operation)
             return _maker(inner, inner.outputs[place])
-        if type(operation).__name__ in _HANDS_ON:
+        if type(operation).__name__ in _HANDS_ON or _is_linear(operation):
             return _maker(functional, node.input_tensors[0])
         return operation
     return None
+
+
+def _is_linear(operation):
+    is_activation = isinstance(operation, keras.layers.Activation)
+    return is_activation and operation.activation is keras.activations.linear
 
 
 def _is_softmax(operation):

@@ -280,6 +280,13 @@ def test_outputs_in_a_dict_and_a_float_target():
         Generator(keras.Model(x, layers.Dense(3)(x)), max_length=2)
 
 
+def test_lists_of_different_lengths_hold_pad_tokens_as_tokens():
+    prompt, lengths = padded_prompt([[5, 0], [0, 7, 8]], 0, None)
+    assert prompt.tolist() == [[5, 0, 0], [0, 7, 8]] and lengths.tolist() == [2, 3]
+    _, lengths = padded_prompt([[5, 0], [7, 8]], 0, None)  # of one length: padded already
+    assert lengths.tolist() == [1, 2]
+
+
 def test_a_prompt_that_is_no_list_of_rows_is_refused():
     with pytest.raises(ValueError, match="one list a row"):
         padded_prompt([5, 6, 7], 0, None)
@@ -371,6 +378,7 @@ def softmax_dense(x):
         lambda x: keras.ops.softmax(layers.Dense(9)(x)),
         lambda x: layers.Activation("softmax")(layers.Dense(9)(x)),
         lambda x: layers.Dropout(0.1)(softmax_dense(x)),
+        lambda x: layers.Activation("linear", dtype="float32")(softmax_dense(x)),
         lambda x: layers.TimeDistributed(layers.Dense(9, activation="softmax"))(x),
         lambda x: keras.Sequential([layers.Dense(8), layers.Dense(9, activation="softmax")])(x),
     ],
