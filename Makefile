@@ -22,7 +22,8 @@ check: $(VENV)/check.done
 	$(BIN)/ruff format --check .
 
 bench: $(VENV)/bench.done
-	$(BIN)/python benchmarks/generate.py
+	$(BIN)/python benchmarks/generate.py --searches greedy --models translation-small decoder-small
+	$(BIN)/python benchmarks/train_step.py
 	$(BIN)/python benchmarks/recurrent.py
 
 # One stamp for each extra, so that nothing is installed twice.

@@ -1,6 +1,6 @@
 """Tokens per second of greedy and beam search, keras_seq against its peers, on a CPU.
 
-    pip install -e ".[bench]"
+    pip install -e ".[bench,peers]"
     python benchmarks/generate.py
     python benchmarks/generate.py --models translation-base --batches 1 --rounds 5 \
         --systems keras_seq keras_seq_litert_int8 ctranslate2_int8 --searches greedy
