@@ -12,8 +12,8 @@ from keras_seq.generation.beam_search import BeamSampler
 from keras_seq.generation.compiled import compiled
 from keras_seq.generation.constraints import Constraints
 from keras_seq.generation.graph import vocabulary_size
+from keras_seq.generation.jobs import checked_job, checked_prompt
 from keras_seq.generation.logits import check_logits
-from keras_seq.generation.random_numbers import seed_words
 from keras_seq.generation.sampler_names import get_sampler
 from keras_seq.generation.scoring import scored
 from keras_seq.generation.stepper import Stepper
@@ -217,7 +217,7 @@ class Generator:
             TypeError, ValueError: for ids outside the vocabulary, an empty prompt, inputs that are
                 missing or of unequal batch sizes, and arguments out of range.
         """
-        job = self._job(inputs, prompt, max_length, seed, prefix)
+        job = checked_job(self, inputs, prompt, max_length, seed, prefix)
         if return_attention and getattr(self.sampler, "return_all_beams", False):
             raise ValueError(
                 "`return_attention` needs one sequence a row, and the BeamSampler has "
@@ -255,7 +255,7 @@ class Generator:
                 "`stream` cannot be used with a BeamSampler, which may change its mind about every "
                 "token until the end. Use `generate`, or another sampler."
             )
-        job = self._job(inputs, prompt, max_length, seed, prefix)
+        job = checked_job(self, inputs, prompt, max_length, seed, prefix)
         begin, advance = self._function("stream", *job.static)
         prefill, _, _ = job.static
         shortest = int(job.arguments[2].min())
@@ -286,7 +286,7 @@ class Generator:
         targets, target_lengths = checks.padded_targets(
             targets, self.pad_token, self.vocabulary_size, self.end_tokens
         )
-        prompt, lengths = self._checked_prompt(prompt, inputs, rows=len(targets))
+        prompt, lengths = checked_prompt(self, prompt, inputs, rows=len(targets))
         if len(prompt) != len(targets):
             raise ValueError(
                 f"`targets` has {len(targets)} rows and the context or prompt has {len(prompt)}; "
@@ -353,72 +353,3 @@ class Generator:
         if isinstance(self.sampler, BeamSampler):
             return self.sampler.search(self, start)
         return token_loop(self, start, seed)
-
-    def _job(self, inputs, prompt, max_length, seed, prefix):
-        """Arguments of `generate`, checked."""
-        max_length = self.max_length if max_length is None else max_length
-        check_positive("generate", max_length=max_length)
-        if max_length < self.constraints.min_length:
-            raise ValueError(
-                f"`max_length` must not be below min_length={self.constraints.min_length} of the "
-                f"Generator. Received: {max_length}"
-            )
-        words = seed_words(seed)
-        if seed is None and getattr(self.sampler, "seed", None) is not None:
-            words = seed_words(self.sampler.seed)
-        inputs = checks.checked_inputs(self.stepper, inputs)
-        prompt, lengths = self._checked_prompt(prompt, inputs)
-        shortest, total = int(lengths.min()), prompt.shape[1] + max_length
-        subject = f"`prompt` with `max_length` = {max_length} new tokens, but for the last,"
-        checks.check_positions(self.model, self.stepper.target, total - 1, subject)
-        # The shortest prompt's tokens, but for the last, are read at once. Of prompts of different
-        # lengths a power of two, so that they share a few compiled functions.
-        prefill = shortest - 1
-        if 0 < prefill and shortest < prompt.shape[1]:
-            prefill = 1 << (prefill.bit_length() - 1)
-        given = None
-        if prefix is not None:
-            prefix, prefix_lengths = checks.padded_prefix(
-                prefix,
-                len(prompt),
-                self.pad_token,
-                self.vocabulary_size,
-                self.end_tokens,
-                max_length,
-            )
-            given = lengths + prefix_lengths
-            prompt = checks.joined_rows(
-                prompt, lengths, prefix, prefix_lengths, total, self.pad_token
-            )
-        prompted = given is not None or prompt.shape[1] > prefill + 1
-        return _Job(
-            static=(prefill, max_length, prompted),
-            arguments=(inputs, prompt, lengths, given),
-            seed=words if getattr(self.sampler, "needs_seed", False) else None,
-            total=total,
-        )
-
-    def _checked_prompt(self, prompt, inputs, rows=1):
-        batch = next((v.shape[0] for v in inputs.values()), None)
-        if prompt is None:
-            if self.start_token is None:
-                raise ValueError(
-                    "`prompt` must be given, or the Generator built with a `start_token`."
-                )
-            prompt = np.full((batch or rows, 1), self.start_token, "int32")
-            return prompt, np.ones(len(prompt), "int32")
-        prompt, lengths = checks.padded_prompt(prompt, self.pad_token, self.input_size)
-        if batch is not None and batch != len(prompt):
-            raise ValueError(
-                f"`prompt` has {len(prompt)} rows and `inputs` have {batch}; they must be equal."
-            )
-        return prompt, lengths
-
-
-class _Job(NamedTuple):
-    """A checked call: static arguments of `decode`, array arguments, seed words, buffer width."""
-
-    static: Any
-    arguments: Any
-    seed: Any
-    total: Any

@@ -88,7 +88,9 @@ class Stepper:
             inputs: the context: a dict from input name to tensor, or the tensor alone where there
                 is one context input; `None` where there is none.
             batch_size: B; needed only where there is no context to tell it.
-            max_length: the largest number of target steps.
+            max_length: the largest number of target steps. More are an error outside compiled
+                functions; inside one the position is not known while it is traced, and steps past
+                the end give wrong numbers without a word, so leave enough room.
 
         Returns:
             A nest of tensors: `context`, what every step reads, and `layers`, one state for each

@@ -1,6 +1,6 @@
 """Masks of attention: which positions may be looked at."""
 
-from keras_seq.layers.sequence_layer import implicit_mask
+from keras_seq.layers.sequence_layer import implicit_mask, marks_positions
 
 
 def checked_mask(layer, name, x, mask, meaning="(B, T)"):
@@ -17,10 +17,7 @@ def checked_mask(layer, name, x, mask, meaning="(B, T)"):
         ValueError: if the mask has another shape, as far as both are known.
     """
     mask = implicit_mask(x, mask)
-    if mask is None:
-        return None
-    pairs = zip(mask.shape, x.shape, strict=False)
-    if len(mask.shape) != 2 or any(a != b for a, b in pairs if None not in (a, b)):
+    if mask is not None and not marks_positions(mask, x):
         raise ValueError(
             f"`{name}` of `{layer.name}` ({type(layer).__name__}) must have shape {meaning} = "
             f"{tuple(x.shape[:2])}, one mark for each of the positions that are passed with it. "

@@ -140,6 +140,12 @@ def implicit_mask(x, mask):
     return None if mask is None else ops.cast(mask, "bool")
 
 
+def marks_positions(marks, x):
+    """Whether `marks` are (B, T) for x (B, T, ...), as far as both shapes are known."""
+    pairs = zip(marks.shape, x.shape, strict=False)
+    return len(marks.shape) == 2 and all(a == b for a, b in pairs if None not in (a, b))
+
+
 def check_marks(layer, name, marks, x):
     """Raise unless `marks`, a call argument of `layer`, is `None` or boolean (B, T), like `x`."""
     if marks is None:
@@ -151,8 +157,7 @@ def check_marks(layer, name, marks, x):
             f"{who} must be boolean, True where it holds. Received dtype: {dtype}. Compare or cast "
             "first."
         )
-    pairs = zip(marks.shape, x.shape, strict=False)
-    if len(marks.shape) != 2 or any(a != b for a, b in pairs if None not in (a, b)):
+    if not marks_positions(marks, x):
         raise ValueError(
             f"{who} must have shape (B, T) = {tuple(x.shape[:2])}, one mark a time step. "
             f"Received shape: {tuple(marks.shape)}"
