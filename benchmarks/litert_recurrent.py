@@ -4,8 +4,8 @@
 
 One layer, as many features as units, 100 time steps, batch 1, one thread, float32 and int8 weights.
 All forms of a layer take turns in one run; medians count. Each file has been compared with the
-Keras layer before it is timed (`keras_seq.export.model_to_litert`). `*` marks the form that is
-chosen when none is asked for.
+Keras layer before it is timed (`keras_seq.export.model_to_litert`). The column "chosen" is the form
+that is taken when none is asked for.
 """
 
 import os
@@ -29,17 +29,18 @@ FORMS = ("fused", "loop", 2, 4, 8, 16, TIME)
 
 def main():
     heads = "".join(f"{_title(form):>10}" for form in FORMS)
-    print(f"{'ms, median of ' + str(ROUNDS):<22}{heads}   KB: fused, loop, chosen, unrolled")
+    heads += f"{'chosen':>18}"
+    print(f"{'ms, median of ' + str(ROUNDS):<16}{heads}   KB: fused, loop, chosen, unrolled")
     for units in (64, 256):
         for kind in ("LSTM", "GRU"):
             with tempfile.TemporaryDirectory() as folder:
                 for weights, times, sizes, chosen in measure(kind, units, pathlib.Path(folder)):
-                    marks = {form: "*" if form == chosen else " " for form in times}
-                    cells = [f"{times[f]:.3f}{marks[f]}" if f in times else "-" for f in FORMS]
+                    cells = [f"{times[f]:.3f}" if f in times else "-" for f in FORMS]
                     shown = [sizes.get(form) for form in ("fused", "loop", chosen, TIME)]
                     shown = ", ".join(f"{size / 1e3:.0f}" if size else "-" for size in shown)
                     line = "".join(f"{cell:>10}" for cell in cells)
-                    print(f"{kind + f' {units} {weights}':<22}{line}   {shown}", flush=True)
+                    line += f"{times[chosen]:>8.3f} {_title(chosen):<9}"
+                    print(f"{kind + f' {units} {weights}':<16}{line}   {shown}", flush=True)
 
 
 def measure(kind, units, folder):
@@ -50,7 +51,9 @@ def measure(kind, units, folder):
     inputs = np.random.default_rng(0).normal(size=(1, TIME, units)).astype("float32")
     for weights, quantize in (("float32", None), ("int8", "int8")):
         runs, sizes = {}, {}
-        for form in FORMS:
+        steps = best_steps(layer, 1 if quantize else 4)
+        chosen = "loop" if steps == 1 else steps
+        for form in dict.fromkeys((*FORMS, chosen)):
             if form == "fused" and kind != "LSTM":
                 continue
             path = folder / f"{weights}_{form}.tflite"
@@ -66,8 +69,6 @@ def measure(kind, units, folder):
                 began = time.perf_counter()
                 run(x=inputs)
                 times[form].append(time.perf_counter() - began)
-        steps = best_steps(layer, 1 if quantize else 4)
-        chosen = "loop" if steps == 1 else steps
         yield weights, {f: 1e3 * np.median(t) for f, t in times.items()}, sizes, chosen
 
 
