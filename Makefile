@@ -3,16 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-ON_JAX := tests/layers tests/generation tests/models tests/test_backend_errors.py \
-	tests/test_keras_private.py
+ON_JAX := tests/layers tests/generation tests/models tests/training \
+	tests/test_backend_errors.py tests/test_keras_private.py
 
 .PHONY: demo test check bench clean
 
 demo: $(VENV)/demo.done
 	$(BIN)/python examples/translate.py
 
-# Two runs: everything on TensorFlow; then layers, models, stepping and generation on JAX, where
-# TensorFlow cannot be imported.
+# Two runs: everything on TensorFlow; then layers, models, stepping, generation and training on JAX,
+# where TensorFlow cannot be imported.
 test: $(VENV)/test.done
 	$(BIN)/python -m pytest -n 2 -q
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 -q --without-tensorflow $(ON_JAX)

@@ -91,8 +91,9 @@ def gradient_flow(model, x, y, loss=None):
             "the weights."
         )
     norms = {}
-    for name, gradient in _gradients(run, zeros).items():
-        gradient = ops.convert_to_numpy(gradient).astype("float64")  # squares of 1e30 fit
+    gradients = _gradients(run, zeros)  # which JAX gives in the order of the names
+    for name in zeros:
+        gradient = ops.convert_to_numpy(gradients[name]).astype("float64")  # squares of 1e30 fit
         with np.errstate(over="ignore", invalid="ignore"):
             norm = np.sqrt(np.sum(np.square(gradient), axis=(1, 2)))  # (T,)
         norms[name] = norm[::-1].copy() if directions[name] else norm
