@@ -11,20 +11,11 @@ import pytest
 _NEED_TENSORFLOW = ("data", "export", "examples")  # folders of tests/
 
 
-class _NoTensorFlow:
-    """A finder that comes first and knows TensorFlow as missing."""
-
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("tensorflow", "tensorflow_datasets", "tf_keras"):
-            raise ModuleNotFoundError(f"No module named {name!r} (--without-tensorflow)", name=name)
-        return None
-
-
 def pytest_addoption(parser):
     parser.addoption(
         "--without-tensorflow",
         action="store_true",
-        help="make TensorFlow un-importable; for runs with KERAS_BACKEND=jax",
+        help="make TensorFlow un-importable; for runs with KERAS_BACKEND=jax or torch",
     )
     parser.addoption(
         "--all-random-models",
@@ -42,10 +33,13 @@ def pytest_configure(config):
     if not config.getoption("--without-tensorflow"):
         return
     if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
-        raise pytest.UsageError("--without-tensorflow needs another backend: KERAS_BACKEND=jax")
+        raise pytest.UsageError(
+            "--without-tensorflow needs another backend: KERAS_BACKEND=jax or torch"
+        )
     if "tensorflow" in sys.modules:
         raise pytest.UsageError("--without-tensorflow: a plugin has imported TensorFlow already")
-    sys.meta_path.insert(0, _NoTensorFlow())
+    # An import of it raises ModuleNotFoundError, and `importlib.util.find_spec` gives None.
+    sys.modules.update(dict.fromkeys(("tensorflow", "tensorflow_datasets", "tf_keras")))
 
 
 def pytest_ignore_collect(collection_path, config):

@@ -47,10 +47,9 @@ class TransformerDecoderBlock(TransformerBlock):
     ```
     """
 
-    cross_attention = None
-
     def build(self, x_shape, context_shape=None):
         self._build_self_attention(x_shape, causal=True)
+        self.cross_attention = None
         if context_shape is not None:
             self.cross_attention = MultiHeadCrossAttention(
                 name="cross_attention", **self._attention_arguments(x_shape[-1])

@@ -13,12 +13,17 @@ from keras_seq.layers import (
     PeepholeLSTMCell,
     SimpleRNNCell,
 )
+from keras_seq.layers.loops import HAS_EXPLICIT_GRADIENTS
 from keras_seq.layers.recurrence import Turns, recur
 
 UNITS, FEATURES = 3, 4
 
 tensorflow_loops = pytest.mark.needs_tensorflow(
     reason="the loop to train and the loop to run are TensorFlow's; elsewhere there is one"
+)
+
+NEEDS_EXPLICIT_GRADIENTS = pytest.mark.skipif(
+    not HAS_EXPLICIT_GRADIENTS, reason="autograd alone differentiates the loop"
 )
 
 
@@ -219,6 +224,7 @@ def losses_and_gradients(cell, x, state, turns, reverse, jit_compile, **options)
         pytest.param(False, True, marks=pytest.mark.thorough),
     ],
 )
+@NEEDS_EXPLICIT_GRADIENTS
 def test_the_explicit_gradient_is_that_of_the_loop(name, jit_compile, with_turns):
     cell = random_cell(CELLS[name]())
     x, state = arguments(cell, batch=9, time=6)  # rows enough to be taken in groups
@@ -235,6 +241,7 @@ def test_the_explicit_gradient_is_that_of_the_loop(name, jit_compile, with_turns
 @pytest.mark.parametrize("name", ["LSTM", "GRU"])
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize("with_turns, steps", [(False, 3), (True, 4)])  # 6 steps: even, and not
+@NEEDS_EXPLICIT_GRADIENTS
 def test_segments_that_are_run_again_have_the_same_gradient(name, jit_compile, with_turns, steps):
     cell = random_cell(CELLS[name]())
     x, state = arguments(cell, batch=9, time=6)

@@ -199,6 +199,9 @@ def _weight_gradients(layer, x):
                 return ops.sum(ops.sin(layer(x, training=True)))
 
         return [numpy(g) for g in jax.grad(loss)([w.value for w in layer.trainable_variables])]
+    if keras.backend.backend() == "torch":
+        ops.sum(ops.sin(layer(x, training=True))).backward()
+        return [numpy(w.value.grad) for w in layer.trainable_variables]
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
