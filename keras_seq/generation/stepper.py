@@ -7,6 +7,7 @@ from keras_seq._keras import fill_arguments, get_mask, set_mask
 from keras_seq.generation.graph import TargetGraph, record
 from keras_seq.generation.pointwise import is_foreign
 from keras_seq.generation.self_check import check
+from keras_seq.layers.sequence_layer import marks_positions
 
 
 class Stepper:
@@ -165,7 +166,7 @@ class Stepper:
             `(outputs, state)`; outputs have the model's structure, T time steps each.
 
         Raises:
-            ValueError: if `state` is not of this kind.
+            ValueError: if `state` is not of this kind, or `mask` not of this shape.
         """
         if not isinstance(state, dict) or not {"context", "layers"} <= set(state):
             got = sorted(state) if isinstance(state, dict) else type(state).__name__
@@ -173,15 +174,18 @@ class Stepper:
                 "`state` must be what `initial_state(...)`, `prefill` or `step` of this Stepper "
                 f"gave, a dict with 'context' and 'layers'. Received: {got}"
             )
-        return self._run(self._named_targets(x, mask), state)
+        if mask is not None:
+            mask = ops.cast(ops.convert_to_tensor(mask), "bool")
+        x = self._named_targets(x, mask)
+        return self._run(x, state, mask=mask)
 
-    def _run(self, x, state, seen=None):
-        """`(outputs, state)` after the next steps; `seen` as for `_walk`."""
+    def _run(self, x, state, seen=None, mask=None):
+        """`(outputs, state)` after the next steps; `seen` and `mask` as for `_walk`."""
         values = {id(self.graph.inputs[name]): value for name, value in x.items()}
         for name, tensor in self._context.items():
-            value, mask = (state["context"].get(key) for key in (name, f"{name}_mask"))
-            values[id(tensor)] = set_mask(value, mask)
-        states = self._walk(values, state, seen)
+            value, own = (state["context"].get(key) for key in (name, f"{name}_mask"))
+            values[id(tensor)] = set_mask(value, own)
+        states = self._walk(values, state, seen, mask)
         return self._outputs(values), {"context": state["context"], "layers": states}
 
     def _call(self, inputs, seen=None):
@@ -203,10 +207,15 @@ class Stepper:
         for name in names:
             own = get_mask(x[name]) if mask is None else mask
             value = ops.cast(ops.convert_to_tensor(x[name]), self.graph.inputs[name].dtype)
+            if mask is not None and not marks_positions(mask, value):
+                raise ValueError(
+                    f"`mask` must have shape (B, T) = {tuple(value.shape[:2])}, one mark for each "
+                    f"step of `{name}`. Received: shape {tuple(mask.shape)}"
+                )
             named[name] = set_mask(value, own)
         return named
 
-    def _walk(self, values, state, seen=None):
+    def _walk(self, values, state, seen=None, mask=None):
         """Run all target nodes: the states after them.
 
         Args:
@@ -214,6 +223,7 @@ class Stepper:
             state: the state before, or `None` to call the layers on the whole sequence.
             seen: list that gets `(stepper, node, flat outputs)` of every node, in order, those of
                 models inside the model before the model itself.
+            mask: (B, T) boolean, False where no layer may change its state, whatever masks travel.
         """
         states = {}
         for node in self.graph.target_nodes:
@@ -221,9 +231,9 @@ class Stepper:
             name = node.name
             if node.kind == "model":
                 inner = None if state is None else state["layers"][name]
-                y, states[name] = self._inner[name].step(values, inner, seen)
+                y, states[name] = self._inner[name].step(values, inner, seen, mask)
             elif node.kind == "sequence" and state is not None:
-                y, states[name] = self._step_layer(node, args, kwargs, state)
+                y, states[name] = self._step_layer(node, args, kwargs, state, mask)
             else:
                 y = node.operation(*args, **kwargs)
             # A step does not give the final states among the node's outputs.
@@ -248,13 +258,16 @@ class Stepper:
         """
         return self.prefill(x, state, mask)
 
-    def _step_layer(self, node, args, kwargs, state):
+    def _step_layer(self, node, args, kwargs, state, mask):
         bound = node.bind(args, kwargs)
         target = bound.pop(node.target_argument)
         own = {"training", "initial_state", "return_state", *node.context_arguments}
         extra = {name: value for name, value in bound.items() if name not in own}
         if extra.get("mask") is None:
             extra["mask"] = get_mask(target)
+        if mask is not None:  # an embedding drops what travels with the ids
+            own = extra["mask"]
+            extra["mask"] = mask if own is None else ops.logical_and(own, mask)
         *y, new_state = node.operation.step(target, state["layers"][node.name], **extra)
         if node.operation.supports_masking and get_mask(y[0]) is None:
             set_mask(y[0], extra["mask"])
@@ -312,11 +325,11 @@ class _InnerModel:
         inputs = {n: values[id(self.arguments[n])] for n in self.stepper.context_inputs}
         return self.stepper.initial_state(inputs, batch_size, max_length)
 
-    def step(self, values, state, seen=None):
+    def step(self, values, state, seen=None, mask=None):
         """`(outputs, state)`; of the whole sequence if `state` is `None`."""
         stepper = self.stepper
         names = stepper.graph.input_names if state is None else stepper.graph.targets
         inputs = {name: values[id(self.arguments[name])] for name in names}
         if state is None:
             return stepper._call(inputs, seen), None
-        return stepper._run(stepper._named_targets(inputs), state, seen)
+        return stepper._run(stepper._named_targets(inputs), state, seen, mask)

@@ -75,3 +75,26 @@ def test_a_loaded_model_masks_as_the_saved_one(tmp_path):
     expected = ops.convert_to_numpy(model({"source": source, "target": target}))
     got = step_all(Stepper(loaded), target, source, prefill=2)
     np.testing.assert_allclose(got, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_mask_given_to_a_step_reaches_the_layers_behind_the_embedding(inside):
+    """Steps that are masked leave no trace: the rest is as if they had not been there."""
+
+    def body(x):
+        return MultiHeadSelfAttention(2, 3, causal=True)(GRU(6, return_sequences=True)(x))
+
+    x = keras.Input((None, 6))
+    inner = keras.Model(x, body(x)) if inside else body
+    tokens = keras.Input((None,), dtype="int32")
+    x = layers.Embedding(10, 6, mask_zero=inside)(tokens)
+    model = shaken(keras.Model(tokens, inner(x)))
+    stepper, ids = Stepper(model), np.array([[4, 5, 6, 7, 8]])
+    state = stepper.initial_state(batch_size=1, max_length=5)
+    _, state = stepper.prefill(ids[:, :3], state, mask=[[True, False, True]])
+    _, state = stepper.step(ids[:, 3:4], state, mask=np.array([[False]]))
+    y, _ = stepper.step(ids[:, 4:], state)
+    expected = ops.convert_to_numpy(model(ids[:, [0, 2, 4]]))
+    np.testing.assert_allclose(ops.convert_to_numpy(y)[:, 0], expected[:, 2], atol=2e-5)
+    with pytest.raises(ValueError, match=r"`mask` must have shape \(B, T\) = \(1, 1\).*\(1, 3\)"):
+        stepper.step(ids[:, :1], state, mask=[[True] * 3])
