@@ -75,3 +75,16 @@ def check_room(position, new, length, remedy="Pass a larger `max_length` to `ini
             f"There is room for {length} time steps, and {written} are taken: {new} more do not "
             f"fit. {remedy}"
         )
+
+
+def check_rows(layer, x, cache):
+    """Raise unless x (B, T, D) has as many rows as the cache.
+
+    Fewer would be written into the cache's first rows, and read as if they stood in all of them.
+    """
+    rows, held = x.shape[0], cache["key"].shape[0]
+    if None not in (rows, held) and rows != held:
+        raise ValueError(
+            f"`x` of `{layer.name}` ({type(layer).__name__}) must have the {held} rows that its "
+            f"state was made for. Received: shape {tuple(x.shape)}"
+        )

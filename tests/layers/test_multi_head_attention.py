@@ -345,3 +345,13 @@ def test_a_mask_of_another_width_than_the_context_is_refused(layer):
     layer(x, context)
     with pytest.raises(ValueError, match=r"`context_mask` of .*\(B, S\) = \(2, 5\).*\(2, 4\)"):
         layer(x, context, context_mask=MASK[:, :4])
+
+
+@pytest.mark.parametrize("window", [None, 2])
+def test_a_state_of_other_rows_is_refused(window):
+    """One row would be written into the first of two, and both would read it."""
+    layer = ks.layers.MultiHeadSelfAttention(2, 3, causal=True, sliding_window=window)
+    x = normal(2, 4, 5)
+    layer(x)
+    with pytest.raises(ValueError, match=r"`x` of .* must have the 2 rows.*\(1, 1, 5\)"):
+        layer.step(x[:1, :1], layer.initial_state(2, max_length=4))
