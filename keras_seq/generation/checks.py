@@ -139,11 +139,11 @@ def padded_prompt(prompt, pad_token, limit, name="prompt", may_be_empty=False):
             f"`{name}` must be (B, P) token ids with at least one id a row. "
             f"Received shape: {prompt.shape}"
         )
-    check_ids(name, prompt, limit)
     if len(set(lengths.tolist())) > 1:
         filled = np.arange(prompt.shape[1]) < lengths[:, None]
     else:
         filled = prompt != pad_token
+    check_ids(name, np.where(filled, prompt, 0), limit)  # what pads need not be among them
     lengths = filled.sum(axis=1)
     if (lengths == 0).any() and not may_be_empty:
         raise ValueError(
@@ -231,9 +231,12 @@ def padded_targets(targets, pad_token, vocabulary_size, end_tokens):
         if targets.ndim != 2:
             raise ValueError(f"`targets` must be (B, N) token ids. Received shape: {targets.shape}")
         places = np.arange(1, targets.shape[1] + 1)
-        lengths = ((targets != pad_token) * places).max(axis=1, initial=0)
-    check_ids("targets", targets, vocabulary_size)
-    ended = np.isin(targets, end_tokens) & (np.arange(targets.shape[1]) < lengths[:, None])
+        # Where rows end with the pad token, the first one after a row is its end.
+        counts = (targets != pad_token) | np.isin(targets, end_tokens)
+        lengths = (counts * places).max(axis=1, initial=0)
+    filled = np.arange(targets.shape[1]) < lengths[:, None]
+    check_ids("targets", np.where(filled, targets, 0), vocabulary_size)
+    ended = np.isin(targets, end_tokens) & filled
     lengths = np.where(ended.any(axis=1), ended.argmax(axis=1) + 1, lengths)
     return targets.astype("int32"), lengths.astype("int32")
 

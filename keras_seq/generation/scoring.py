@@ -40,8 +40,10 @@ def scored(stepper, inputs, tokens, first, valid):
     packed = keras.tree.pack_sequence_as(functional_of(stepper.model).input, flat)
     (logits,) = keras.tree.flatten(stepper.model(packed, training=False))
     logits = ops.cast(logits, "float32")
+    # Ids of a prompt that can be read and not written have no probability, and are not asked for.
+    chosen = ops.expand_dims(ops.minimum(tokens[:, 1:], logits.shape[-1] - 1), -1)
     # Only the chosen entries are needed of the log-softmax.
-    chosen = ops.take_along_axis(logits, ops.expand_dims(tokens[:, 1:], -1), axis=-1)
+    chosen = ops.take_along_axis(logits, chosen, axis=-1)
     log_p = ops.squeeze(chosen, -1) - ops.logsumexp(logits, axis=-1)  # (B, M - 1)
     places = ops.expand_dims(first - 1, -1) + ops.arange(valid.shape[1], dtype="int32")
     log_p = ops.take_along_axis(log_p, ops.minimum(places, tokens.shape[1] - 2), axis=1)

@@ -75,6 +75,31 @@ def test_a_row_goes_up_to_its_end_token_and_pad_tokens_inside_count():
     assert (log_p != 0).tolist() == [[True, True, False, False], [True, True, False, False]]
 
 
+def test_rows_that_end_with_the_pad_token_are_scored_with_their_end():
+    generator = Generator(hybrid(6), 6, end_token=0, pad_token=0, sampler="random", **GRAPH)
+    out = generator.generate(prompt=[[5]] * 8, seed=1)
+    new = numpy(out.tokens)[:, 1:]
+    assert (new[:, -1] == 0).any()
+    scores = generator.score(new, prompt=[[5]] * 8).scores
+    np.testing.assert_allclose(numpy(scores), numpy(out.scores), atol=1e-4)
+
+
+def test_ids_that_are_read_and_never_written_may_stand_in_a_prompt_and_pad():
+    tokens = keras.Input((None,), dtype="int32")
+    x = keras.layers.Dense(12)(keras.layers.Embedding(14, 4)(tokens))
+    model = shaken(keras.Model(tokens, x))
+    generator = Generator(model, 4, end_token=[1, 2, 3], pad_token=13, jit_compile=False)
+    prompts = [[5, 12, 4], [6]]
+    out = generator.generate(prompt=prompts, prefix=[[7, 8], [9]])
+    new = [row[len(p) : len(p) + 4] for row, p in zip(numpy(out.tokens), prompts, strict=True)]
+    scores = generator.score(np.array(new), prompt=prompts).scores
+    np.testing.assert_allclose(numpy(scores), numpy(out.scores), atol=1e-4)
+    short = numpy(generator.score([[7, 8, 4], [9]], prompt=prompts).log_probabilities)
+    assert (short != 0).tolist() == [[True] * 3, [True, False, False]]
+    with pytest.raises(ValueError, match=r"targets.*\[0, 12\).*12"):
+        generator.score([[12], [5]], prompt=prompts)
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
