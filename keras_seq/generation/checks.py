@@ -57,6 +57,8 @@ def checked_inputs(stepper, inputs):
         )
         if not fits:
             raise ValueError(f"`{argument}` must have shape {expected}. Received: {value.shape}")
+        if not value.shape[0]:
+            raise ValueError(f"`{argument}` has no rows. Received shape: {value.shape}")
         if ids:
             check_ids(argument, value, vocabulary_size(stepper.model, name))
         if len(expected) == 2:

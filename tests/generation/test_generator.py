@@ -146,6 +146,7 @@ def test_a_sampler_object_chooses_the_tokens():
         ({"inputs": np.array([[4, -1]])}, r"inputs\['source'\].*-1"),
         ({"inputs": np.array([4, 5])}, "shape"),
         ({"inputs": np.zeros((1, 0), int)}, "empty"),
+        ({"inputs": np.zeros((0, 4), int)}, "no rows"),
         ({"inputs": None}, "source"),
         ({"inputs": sources(), "prompt": np.array([[2]])}, "rows"),
         ({"inputs": sources(), "max_length": 0}, "max_length"),
