@@ -74,6 +74,11 @@ class MultiHeadAttention(SequenceLayer):
     def _project(self, x, kernel, bias):
         """(B, T, D) to (B, T, heads, width)."""
         features, heads, width = kernel.shape
+        if x.shape[-1] not in (features, None):
+            raise ValueError(
+                f"What `{self.name}` ({type(self).__name__}) projects must have {features} "
+                f"features, as when it was built. Received: shape {tuple(x.shape)}"
+            )
         # `initial_state` runs outside Keras' autocast.
         x = ops.matmul(x, matrix(kernel, (features, heads * width), x.dtype))
         if bias is not None:
@@ -113,6 +118,7 @@ class MultiHeadAttention(SequenceLayer):
         if bias is not None:
             scores = scores + bias
         if attention_bias is not None:
+            attention_bias = ops.convert_to_tensor(attention_bias)
             self._check_bias(attention_bias, scores.shape)
             attention_bias = ops.cast(attention_bias, scores.dtype)
             scores = scores + attention_bias
@@ -165,6 +171,11 @@ class MultiHeadAttention(SequenceLayer):
         return ops.reshape(y, (batch, time, self.num_heads * self.value_dim))
 
     def _check_bias(self, bias, shape):
+        if keras.backend.standardize_dtype(bias.dtype) == "bool":
+            raise TypeError(
+                f"`attention_bias` of `{self.name}` ({type(self).__name__}) is added to the "
+                "scores: 0 shows and -inf hides. Received: booleans. Make them such numbers."
+            )
         sizes = zip(bias.shape, shape, strict=False)
         fits = len(bias.shape) == 4 and all(a in (1, None) or b in (a, None) for a, b in sizes)
         if not fits:

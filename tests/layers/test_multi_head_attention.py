@@ -205,6 +205,15 @@ def test_a_bias_that_does_not_fit_is_refused(shape):
         layer(normal(2, 5, 6), attention_bias=normal(*shape))
 
 
+def test_a_bias_may_be_lists_and_is_no_mask():
+    layer, x = ks.layers.MultiHeadSelfAttention(2, 3), normal(2, 5, 6)
+    bias = np.eye(5, dtype="float32")[None, None]
+    got = numpy(layer(x, attention_bias=bias), layer(x, attention_bias=bias.tolist()))
+    np.testing.assert_array_equal(*got)
+    with pytest.raises(TypeError, match="`attention_bias` of .*-inf hides.*booleans"):
+        layer(x, attention_bias=bias > 0)
+
+
 @pytest.mark.parametrize("causal", [False, True])
 def test_self_attention_gives_the_numbers_of_torch(causal):
     torch = pytest.importorskip("torch")
@@ -292,6 +301,15 @@ def test_inputs_of_another_rank_are_refused():
         ks.layers.MultiHeadSelfAttention(2, 3)(normal(2, 4))
     with pytest.raises(ValueError, match=r"`context` of MultiHeadCrossAttention must have shape"):
         ks.layers.MultiHeadCrossAttention(2, 3)(normal(2, 4, 5), normal(2, 4))
+
+
+def test_inputs_of_another_width_than_at_first_are_refused():
+    x, narrow = normal(2, 4, 5), normal(2, 4, 3)
+    own, cross = ks.layers.MultiHeadSelfAttention(2, 3), ks.layers.MultiHeadCrossAttention(2, 3)
+    own(x), cross(x, x)
+    for layer, *inputs in ((own, narrow), (cross, narrow, x), (cross, x, narrow)):
+        with pytest.raises(ValueError, match=r"must have 5 features.*\(2, 4, 3\)"):
+            layer(*inputs)
 
 
 def test_a_cache_without_a_length_is_refused():
