@@ -162,7 +162,8 @@ class TextGenerator:
             texts: list of strings.
 
         Returns:
-            (B, S) int32 ids, padded on the right; S is the longest row's length or a little more.
+            (B, S) int32 ids, padded on the right with 0, which masks a source; S is the longest
+            row's length or a little more.
 
         Raises:
             TypeError, ValueError: see `__call__`.
@@ -182,7 +183,7 @@ class TextGenerator:
         width = self.fixed_width or -(-longest // 8) * 8
         if self.source_length is not None and not self.fixed_width:
             width = min(width, self.source_length)
-        padded = np.full((len(ids), width), self.generator.pad_token, "int32")
+        padded = np.zeros((len(ids), width), "int32")  # `pad_token` is the target's
         for row, values in zip(padded, ids, strict=True):
             row[: len(values)] = values
         return padded
@@ -201,7 +202,10 @@ class TextGenerator:
             return [self.detokenize(beams) for beams in tokens]
         ended = np.isin(tokens, self.generator.end_tokens)
         beyond = np.cumsum(ended, axis=1) > 0
-        rows = [[int(t) for t in row[~gone]] for row, gone in zip(tokens, beyond, strict=True)]
+        # A row that ended without an end token, or never began, is padded, too.
+        counts = (tokens != self.generator.pad_token) & ~beyond
+        lengths = (counts * np.arange(1, tokens.shape[1] + 1)).max(axis=1, initial=0)
+        rows = [row[:length].tolist() for row, length in zip(tokens, lengths, strict=True)]
         return [str(self.target_tokenizer.detokenize(row)) if row else "" for row in rows]
 
     def _check_texts(self, texts):

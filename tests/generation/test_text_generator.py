@@ -46,6 +46,18 @@ def test_text_ends_before_the_end_token(generator, tokenizers):
     assert translate.detokenize(tokens) == ["2 3", ""]
 
 
+def test_a_pad_token_of_the_targets_pads_no_source_and_is_no_text(generator, tokenizers):
+    unknown = 1  # which is text elsewhere
+    options = {"max_length": 8, "start_token": 2, "end_token": 3, "banned_tokens": [0, 1, 2, 3]}
+    padding = Generator(
+        generator.model, pad_token=unknown, no_repeat_ngram_size=1, jit_compile=False, **options
+    )
+    texts = TextGenerator(padding, *tokenizers)
+    assert texts.tokenize(["one"]).tolist() == [[*map(int, tokenizers[0]("one")), 0, 0, 0, 0]]
+    assert "⁇" not in texts("one")  # it ends where every character has been said
+    assert texts.detokenize(np.full((1, 4), unknown)) == [""]
+
+
 @pytest.mark.parametrize("empty", ["", "  ", "\n"])
 def test_an_empty_text_is_refused_with_its_place(generator, tokenizers, empty):
     with pytest.raises(ValueError, match="at 1"):
