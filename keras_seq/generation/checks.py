@@ -19,16 +19,16 @@ def check_exportable(generator):
 
 
 def check_ids(name, ids, limit):
-    """Raise unless `ids` are ints in [0, limit); `limit` may be `None` where it is not known."""
+    """Raise unless `ids` are ints in [0, limit); where that is `None`, ints that need be no ids."""
     if not np.issubdtype(ids.dtype, np.integer):
         raise TypeError(f"`{name}` must hold int token ids. Received dtype: {ids.dtype}")
     if ids.size == 0:
         raise ValueError(f"`{name}` is empty. Received shape: {ids.shape}")
-    if ids.min() < 0 or (limit is not None and ids.max() >= limit):
-        bad = sorted({int(i) for i in ids.ravel() if i < 0 or (limit is not None and i >= limit)})
+    if limit is not None and (ids.min() < 0 or ids.max() >= limit):
+        bad = sorted({int(i) for i in ids.ravel() if not 0 <= i < limit})
         raise ValueError(
-            f"`{name}` must hold token ids in [0, {limit if limit is not None else 'V'}), the "
-            f"model's vocabulary. Received: {bad[:5]}"
+            f"`{name}` must hold token ids in [0, {limit}), the model's vocabulary. "
+            f"Received: {bad[:5]}"
         )
 
 
@@ -99,6 +99,19 @@ def check_positions(model, input_name, length, subject):
         )
 
 
+def check_any_length(stepper, length, subject):
+    """Raise if the model can be called on one number of target steps alone, and not on `length`.
+
+    Its steps do not mind, but a call on whole sequences is of that shape.
+    """
+    fixed = stepper.graph.inputs[stepper.target].shape[1]
+    if fixed not in (None, length):
+        raise ValueError(
+            f"{subject} calls the model on {length} tokens at once, and its target input "
+            f"`{stepper.target}` takes {fixed}. Build the model with `keras.Input((None,))`."
+        )
+
+
 def positions(model, input_name):
     """The `sequence_length` of the embedding that reads an input, or `None` if none limits it."""
     functional = functional_of(model)
@@ -133,6 +146,7 @@ def padded_prompt(prompt, pad_token, limit, name="prompt", may_be_empty=False):
         ValueError: if a row is empty, padded on the left, or has ids out of range.
     """
     lengths = np.zeros(1, "int32")
+    prompt = _lists_of_ragged(prompt)
     if isinstance(prompt, (list, tuple)):
         prompt, lengths = _padded_lists(name, prompt, pad_token)
     prompt = np.asarray(prompt)
@@ -159,6 +173,11 @@ def padded_prompt(prompt, pad_token, limit, name="prompt", may_be_empty=False):
             "`pad_token` that no prompt holds."
         )
     return prompt.astype("int32"), lengths.astype("int32")
+
+
+def _lists_of_ragged(rows):
+    """A ragged tensor of TensorFlow, such as tokenizers give, as lists; anything else as it is."""
+    return rows.to_list() if hasattr(rows, "row_splits") else rows
 
 
 def _padded_lists(name, rows, pad_token):
@@ -226,6 +245,7 @@ def padded_targets(targets, pad_token, vocabulary_size, end_tokens):
     Raises:
         TypeError, ValueError: if the ids are none of the model's, or the shape is wrong.
     """
+    targets = _lists_of_ragged(targets)
     if isinstance(targets, (list, tuple)):
         targets, lengths = _padded_lists("targets", targets, pad_token)
     else:

@@ -199,8 +199,8 @@ class Generator:
                 there is one context input: (B, S) source ids, say, or a list of lists of them,
                 padded here with 0 where rows differ. `None` where there is none.
             prompt: (B, P) int ids to go on from, padded on the right where rows differ, or a list
-                of lists of ids; where these differ in length, a pad token in one is a token. `None`
-                begins every row with `start_token`.
+                of lists of ids or a ragged tensor; where these differ in length, a pad token in one
+                is a token. `None` begins every row with `start_token`.
             max_length: the largest number of new tokens; the generator's own if `None`.
             seed: int in [0, 2^64) of samplers that draw; the sampler's own if `None`, and if it has
                 none, every call draws other tokens.
@@ -225,6 +225,7 @@ class Generator:
             )
         if return_attention:
             check_attention(self.stepper)
+            checks.check_any_length(self.stepper, job.total - 1, "`return_attention`")
         function = self._function("generate", *job.static)
         tokens, scores, steps = function(*job.arguments, job.seed)
         attention = None
@@ -295,6 +296,7 @@ class Generator:
         width = prompt.shape[1] + targets.shape[1]
         subject = "`prompt` (or start token) with `targets`, but for the last token,"
         checks.check_positions(self.model, self.stepper.target, width - 1, subject)
+        checks.check_any_length(self.stepper, width - 1, "`score`")
         tokens = checks.joined_rows(prompt, lengths, targets, target_lengths, width, self.pad_token)
         valid = np.arange(targets.shape[1]) < target_lengths[:, None]
         return self._function("score")(inputs, tokens, lengths, valid)

@@ -4,7 +4,7 @@ import pytest
 from keras import layers
 
 from keras_seq.generation import Generator, RandomSampler
-from keras_seq.generation.checks import padded_prompt
+from keras_seq.generation.checks import padded_prompt, padded_targets
 from keras_seq.layers import (
     GRU,
     MultiHeadCrossAttention,
@@ -286,6 +286,46 @@ def test_lists_of_different_lengths_hold_pad_tokens_as_tokens():
     assert prompt.tolist() == [[5, 0, 0], [0, 7, 8]] and lengths.tolist() == [2, 3]
     _, lengths = padded_prompt([[5, 0], [7, 8]], 0, None)  # of one length: padded already
     assert lengths.tolist() == [1, 2]
+
+
+@pytest.mark.needs_tensorflow(reason="ragged tensors are TensorFlow's")
+def test_ragged_tensors_are_read_as_lists_of_lists():
+    import tensorflow as tf
+
+    lists, ragged = [[5, 6], [7], [8, 0, 9]], tf.ragged.constant([[5, 6], [7], [8, 0, 9]])
+    for got, expected in zip(
+        padded_prompt(ragged, 0, 20), padded_prompt(lists, 0, 20), strict=True
+    ):
+        np.testing.assert_array_equal(got, expected)
+    for got, expected in zip(
+        padded_targets(ragged, 0, 20, [3]), padded_targets(lists, 0, 20, [3]), strict=True
+    ):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_ints_of_the_context_that_no_embedding_reads_are_numbers():
+    numbers = keras.Input((2,), dtype="int32", name="numbers")
+    tokens = keras.Input((None,), dtype="int32", name="target")
+    shift = keras.ops.expand_dims(layers.Dense(4)(keras.ops.cast(numbers, "float32")), 1)
+    model = keras.Model([numbers, tokens], layers.Dense(9)(layers.Embedding(9, 4)(tokens) + shift))
+    generator = Generator(model, 2, start_token=2, jit_compile=False)
+    assert generator.generate([[5, -1000]]).tokens.shape == (1, 2)
+    with pytest.raises(TypeError, match=r"inputs\['numbers'\].*float64"):
+        generator.generate([[0.5, 1]])
+
+
+def test_a_model_of_a_fixed_length_generates_and_says_what_it_cannot():
+    tokens = keras.Input((6,), dtype="int32", name="tokens")
+    x = MultiHeadSelfAttention(2, 4, causal=True)(layers.Embedding(9, 8)(tokens))
+    generator = Generator(keras.Model(tokens, layers.Dense(9)(x)), 3, jit_compile=False)
+    assert generator.generate(prompt=[[4, 5]]).tokens.shape == (1, 5)
+    assert generator.score([[4, 5]], prompt=[[1, 2, 3, 4, 5]]).scores.shape == (1,)
+    for call in (
+        lambda: generator.score([[4, 5]], prompt=[[1]]),
+        lambda: generator.generate(prompt=[[4]], return_attention=True),
+    ):
+        with pytest.raises(ValueError, match=r"`tokens` takes 6\. Build .*Input\(\(None,\)\)"):
+            call()
 
 
 def test_a_prompt_that_is_no_list_of_rows_is_refused():
