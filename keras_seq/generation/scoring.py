@@ -36,9 +36,15 @@ def scored(stepper, inputs, tokens, first, valid):
     """
     tokens, valid = ops.convert_to_tensor(tokens), ops.convert_to_tensor(valid)
     values = {**stepper.context(inputs), stepper.target: tokens[:, :-1]}
-    flat = [values[name] for name in stepper.graph.input_names]
-    packed = keras.tree.pack_sequence_as(functional_of(stepper.model).input, flat)
-    (logits,) = keras.tree.flatten(stepper.model(packed, training=False))
+    if any(getattr(operation, "stateful", False) for operation in stepper.graph.operations()):
+        # A call would go on from where the last one ended.
+        batch, time = ops.shape(tokens)[0], tokens.shape[1] - 1
+        logits, _ = stepper.prefill(tokens[:, :-1], stepper.initial_state(inputs, batch, time))
+    else:
+        flat = [values[name] for name in stepper.graph.input_names]
+        packed = keras.tree.pack_sequence_as(functional_of(stepper.model).input, flat)
+        logits = stepper.model(packed, training=False)
+    (logits,) = keras.tree.flatten(logits)
     logits = ops.cast(logits, "float32")
     # Ids of a prompt that can be read and not written have no probability, and are not asked for.
     chosen = ops.expand_dims(ops.minimum(tokens[:, 1:], logits.shape[-1] - 1), -1)

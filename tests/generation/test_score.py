@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_seq.generation import Generator
+from keras_seq.layers import GRU
 from tests.generation.generation_models import (
     hybrid,
     log_probabilities,
@@ -82,6 +83,17 @@ def test_rows_that_end_with_the_pad_token_are_scored_with_their_end():
     assert (new[:, -1] == 0).any()
     scores = generator.score(new, prompt=[[5]] * 8).scores
     np.testing.assert_allclose(numpy(scores), numpy(out.scores), atol=1e-4)
+
+
+def test_a_stateful_model_is_scored_from_the_start_each_time():
+    tokens = keras.Input((None,), dtype="int32", batch_size=1)
+    x = GRU(4, return_sequences=True, stateful=True)(keras.layers.Embedding(9, 4)(tokens))
+    model = shaken(keras.Model(tokens, keras.layers.Dense(9)(x)))
+    generator = Generator(model, 3, **GRAPH)
+    out = generator.generate(prompt=[[5, 6]])
+    for _ in range(2):
+        scores = generator.score(numpy(out.tokens)[:, 2:], prompt=[[5, 6]]).scores
+        np.testing.assert_allclose(numpy(scores), numpy(out.scores), atol=1e-5)
 
 
 def test_ids_that_are_read_and_never_written_may_stand_in_a_prompt_and_pad():
