@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_seq.generation.beam_search import BeamSampler
+from keras_seq.generation.constraints import NEVER
 from keras_seq.generation.random_numbers import seed_of_step
 from keras_seq.generation.rows import entry
 from keras_seq.generation.samplers import GreedySampler, RandomSampler, TopKSampler, TopPSampler
@@ -86,6 +87,9 @@ class KerasHubSampler:
             seed = seed_of_step(seed)
         mapping = [(v, ops.cast(seed, v.dtype)) for v in self.sampler.variables]
         with keras.StatelessScope(state_mapping=mapping):
-            probabilities = self.sampler.compute_probabilities(log_probabilities)
+            # No heat makes a token that must not be chosen likely.
+            never = ops.less(log_probabilities, NEVER / 2)
+            allowed = ops.where(never, float("-inf"), log_probabilities)
+            probabilities = self.sampler.compute_probabilities(allowed)
             tokens = ops.cast(self.sampler.get_next_token(probabilities), "int32")
         return tokens, entry(log_probabilities, tokens)

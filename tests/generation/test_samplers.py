@@ -135,6 +135,13 @@ def test_a_sampler_written_for_keras_hub_draws_by_the_seed_of_the_step():
     assert (draws[0] == draws[1]).all() and (draws[0] != draws[2]).any()
     assert set(draws[0]) <= {0, 2, 3, 5, 6} and len(set(draws[0])) > 2
 
+    class Plain(keras_hub.samplers.RandomSampler):
+        def get_next_token(self, probabilities):
+            return super().get_next_token(probabilities)
+
+    hot = get_sampler(Plain(temperature=1e30))
+    assert set(numpy(hot(log_rows(rows=300), seed=seed_words(1))[0])) == {0, 1, 2, 3, 5, 6}
+
 
 @pytest.mark.parametrize(
     "make, message",
