@@ -174,9 +174,15 @@ class Stepper:
                 "`state` must be what `initial_state(...)`, `prefill` or `step` of this Stepper "
                 f"gave, a dict with 'context' and 'layers'. Received: {got}"
             )
+        x = self._named_targets(x)
         if mask is not None:
             mask = ops.cast(ops.convert_to_tensor(mask), "bool")
-        x = self._named_targets(x, mask)
+            for name, value in x.items():
+                if not marks_positions(mask, value):
+                    raise ValueError(
+                        f"`mask` must have shape (B, T) = {tuple(value.shape[:2])}, one mark for "
+                        f"each step of `{name}`. Received: shape {tuple(mask.shape)}"
+                    )
         return self._run(x, state, mask=mask)
 
     def _run(self, x, state, seen=None, mask=None):
@@ -196,7 +202,7 @@ class Stepper:
         self._walk(values, None, seen)
         return self._outputs(values)
 
-    def _named_targets(self, x, mask=None):
+    def _named_targets(self, x):
         """The targets as a dict from input name to tensor, each with its mask."""
         names = self.graph.targets
         if not isinstance(x, dict):
@@ -205,14 +211,8 @@ class Stepper:
             raise ValueError(f"`x` must hold the target inputs {names}. Received: {sorted(x)}")
         named = {}
         for name in names:
-            own = get_mask(x[name]) if mask is None else mask
             value = ops.cast(ops.convert_to_tensor(x[name]), self.graph.inputs[name].dtype)
-            if mask is not None and not marks_positions(mask, value):
-                raise ValueError(
-                    f"`mask` must have shape (B, T) = {tuple(value.shape[:2])}, one mark for each "
-                    f"step of `{name}`. Received: shape {tuple(mask.shape)}"
-                )
-            named[name] = set_mask(value, own)
+            named[name] = set_mask(value, get_mask(x[name]))
         return named
 
     def _walk(self, values, state, seen=None, mask=None):
@@ -265,7 +265,7 @@ class Stepper:
         extra = {name: value for name, value in bound.items() if name not in own}
         if extra.get("mask") is None:
             extra["mask"] = get_mask(target)
-        if mask is not None:  # an embedding drops what travels with the ids
+        if mask is not None:  # it does not travel with the target, for an embedding would drop it
             own = extra["mask"]
             extra["mask"] = mask if own is None else ops.logical_and(own, mask)
         *y, new_state = node.operation.step(target, state["layers"][node.name], **extra)
