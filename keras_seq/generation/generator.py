@@ -135,6 +135,8 @@ class Generator:
         self.end_tokens = list(end_tokens) if np.ndim(end_tokens) else [end_tokens]
         self.pad_token = pad_token
         self._check_token("start_token", start_token, self.input_size)
+        if pad_token is None:
+            raise ValueError("`pad_token` of Generator must be an int id. Received: None")
         self._check_token("pad_token", pad_token, self.input_size)
         for token in self.end_tokens:
             self._check_token("end_token", token, self.vocabulary_size)

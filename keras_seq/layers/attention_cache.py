@@ -77,11 +77,17 @@ def check_room(position, new, length, remedy="Pass a larger `max_length` to `ini
         )
 
 
-def check_rows(layer, x, cache):
-    """Raise unless x (B, T, D) has as many rows as the cache.
+def check_state(layer, x, cache):
+    """Raise unless `cache` is a state of attention, with as many rows as x (B, T, D).
 
     Fewer would be written into the cache's first rows, and read as if they stood in all of them.
     """
+    if not isinstance(cache, dict) or "key" not in cache:
+        got = sorted(cache) if isinstance(cache, dict) else type(cache).__name__
+        raise ValueError(
+            f"`initial_state` of `{layer.name}` ({type(layer).__name__}) must be what its "
+            f"`initial_state(...)`, a call or a step gave. Received: {got}"
+        )
     rows, held = x.shape[0], cache["key"].shape[0]
     if None not in (rows, held) and rows != held:
         raise ValueError(

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_seq.layers.alibi import AlibiBias
 from keras_seq.layers.arguments import check_positive, check_rank
-from keras_seq.layers.attention_cache import append, check_room, check_rows, empty_cache
+from keras_seq.layers.attention_cache import append, check_room, check_state, empty_cache
 from keras_seq.layers.attention_heads import MultiHeadAttention, heads_first
 from keras_seq.layers.attention_mask import checked_mask
 from keras_seq.layers.rotary_embedding import RotaryEmbedding
@@ -184,7 +184,7 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         if initial_state is not None:
             self._check_causal()
             self._check_bias_goes_with_state(attention_bias)
-            check_rows(self, x, initial_state)
+            check_state(self, x, initial_state)
         query, key, value = self._query(x), self._key(x), self._value(x)
         if self.rotary is not None:
             position = 0 if initial_state is None else initial_state["position"]

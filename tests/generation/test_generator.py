@@ -208,6 +208,7 @@ def test_ids_must_be_ints():
         ({"max_length": 4, "end_token": -1}, "end_token"),
         ({"max_length": 4, "end_token": [3, 40]}, "end_token.*40"),
         ({"max_length": 4, "pad_token": "0"}, "pad_token"),
+        ({"max_length": 4, "pad_token": None}, "pad_token.*None"),
         ({"max_length": 4, "sampler": "best"}, "sampler"),
     ],
 )

@@ -373,3 +373,6 @@ def test_a_state_of_other_rows_is_refused(window):
     layer(x)
     with pytest.raises(ValueError, match=r"`x` of .* must have the 2 rows.*\(1, 1, 5\)"):
         layer.step(x[:1, :1], layer.initial_state(2, max_length=4))
+    for wrong in ({"self": layer.initial_state(2, max_length=4)}, 3):
+        with pytest.raises(ValueError, match=r"`initial_state` of .*Received: (\[.self.\]|int)"):
+            layer.step(x[:, :1], wrong)
