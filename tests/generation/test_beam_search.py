@@ -72,6 +72,24 @@ def test_what_is_open_is_dropped_only_where_it_cannot_win(alpha):
     assert int(best.steps) < int(everything.steps) <= 12
 
 
+@pytest.mark.parametrize(
+    "alpha, ends, goes_on, best",
+    [(1.0, 0.55, 0.999, [2] * 8), (-1.0, 0.393, 0.01, [2, 3] + [0] * 6)],
+)
+def test_what_may_still_win_by_its_length_is_waited_for(alpha, ends, goes_on, best):
+    """Token 1 ends at once, or gives a 2 that goes on. Whichever of the two lengths the penalty
+    favours, the first end is no proof."""
+    table = np.full((4, 4), 1e-9, "float32")
+    table[1, 2:] = 1 - ends, ends
+    table[2, 2:] = goes_on, 1 - goes_on
+    tokens = keras.Input((None,), dtype="int32")
+    model = keras.Model(tokens, keras.layers.Embedding(4, 4)(tokens))
+    model.set_weights([np.log(table)])
+    sampler = BeamSampler(2, length_penalty=alpha)
+    out = Generator(model, 8, end_token=3, sampler=sampler, **GRAPH).generate(prompt=[[1]])
+    assert numpy(out.tokens)[0, 1:].tolist() == best
+
+
 def test_one_beam_is_greedy_and_more_find_likelier_sequences():
     model, source = shaken(translator("gru"), seed=3), sources()
     options = {"max_length": 9, "start_token": 2, **GRAPH}
