@@ -42,6 +42,16 @@ def test_the_repetition_penalty_acts_on_what_has_been_written(position):
     np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("sampler, chosen", [("greedy", 2), (BeamSampler(2), 1)])
+def test_the_repetition_penalty_acts_on_logits_and_in_beams_on_log_probabilities(sampler, chosen):
+    tokens = keras.Input((None,), dtype="int32")
+    model = keras.Model(tokens, keras.layers.Embedding(3, 3)(tokens))
+    # 30 / 1.1 is less than 29.5, but log p times 1.1 is no less than that of the second.
+    model.set_weights([np.tile(np.array([0.0, 30.0, 29.5], "float32"), (3, 1))])
+    generator = Generator(model, 1, sampler=sampler, repetition_penalty=1.1, jit_compile=False)
+    assert numpy(generator.generate(prompt=[[1]]).tokens).tolist() == [[1, chosen]]
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, L + 1])
 @pytest.mark.parametrize("position", [1, 3, L - 1])
 def test_no_ngram_is_completed_twice(size, position):
