@@ -95,6 +95,9 @@ def test_without_an_end_token_every_row_gets_max_length_tokens():
 def test_an_end_token_inside_the_prompt_does_not_end_it():
     out = Generator(counting_model(), max_length=2, end_token=5).generate(prompt=[[5, 7], [9, 1]])
     assert numpy(out.tokens).tolist() == [[5, 7, 8, 9], [9, 1, 2, 3]]
+    # Where prompts differ in length, the loop reads the end token.
+    out = Generator(counting_model(), max_length=2, end_token=5).generate(prompt=[[9, 5, 7], [1]])
+    assert numpy(out.tokens).tolist() == [[9, 5, 7, 8, 9], [1, 2, 3, 0, 0]]
 
 
 def test_generation_is_traced_once_for_each_shape():
