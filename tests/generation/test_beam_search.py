@@ -72,20 +72,25 @@ def test_what_is_open_is_dropped_only_where_it_cannot_win(alpha):
     assert int(best.steps) < int(everything.steps) <= 12
 
 
-@pytest.mark.parametrize(
-    "alpha, ends, goes_on, best",
-    [(1.0, 0.55, 0.999, [2] * 8), (-1.0, 0.393, 0.01, [2, 3] + [0] * 6)],
-)
-def test_what_may_still_win_by_its_length_is_waited_for(alpha, ends, goes_on, best):
-    """Token 1 ends at once, or gives a 2 that goes on. Whichever of the two lengths the penalty
-    favours, the first end is no proof."""
+def fork(ends, goes_on):
+    """After token 1 comes the end, 3, or a 2; after a 2 another or the end."""
     table = np.full((4, 4), 1e-9, "float32")
     table[1, 2:] = 1 - ends, ends
     table[2, 2:] = goes_on, 1 - goes_on
     tokens = keras.Input((None,), dtype="int32")
     model = keras.Model(tokens, keras.layers.Embedding(4, 4)(tokens))
     model.set_weights([np.log(table)])
+    return model
+
+
+@pytest.mark.parametrize(
+    "alpha, ends, goes_on, best",
+    [(1.0, 0.55, 0.999, [2] * 8), (-1.0, 0.393, 0.01, [2, 3] + [0] * 6)],
+)
+def test_what_may_still_win_by_its_length_is_waited_for(alpha, ends, goes_on, best):
+    """Whichever lengths the penalty favours, the first end is no proof."""
     sampler = BeamSampler(2, length_penalty=alpha)
+    model = fork(ends, goes_on)
     out = Generator(model, 8, end_token=3, sampler=sampler, **GRAPH).generate(prompt=[[1]])
     assert numpy(out.tokens)[0, 1:].tolist() == best
 
@@ -193,6 +198,13 @@ def test_early_stopping_is_done_when_enough_sequences_have_ended():
         for sampler in (hasty, patient)
     ]
     assert steps[0] < steps[1]
+
+
+def test_a_row_that_is_done_stays_as_it_is_while_others_go_on():
+    sampler = BeamSampler(1, length_penalty=1.0, early_stopping=True)
+    generator = Generator(fork(0.55, 0.999), 8, end_token=3, sampler=sampler, **GRAPH)
+    tokens = numpy(generator.generate(prompt=[[1], [2]]).tokens)[:, 1:]
+    assert tokens.tolist() == [[3] + [0] * 7, [2] * 8]
 
 
 def test_where_there_are_too_few_sequences_the_rest_has_no_new_tokens():
