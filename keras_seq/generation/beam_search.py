@@ -36,7 +36,8 @@ class BeamSampler:
         length_penalty: the exponent. 0 ranks by log-probability, which favours short sequences;
             larger values favour long ones.
         early_stopping: a row is done as soon as `num_beams` sequences have ended, though a better
-            one may be open: faster.
+            one may be open: faster. Then only those end that are among the best `num_beams`
+            continuations when they do.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -215,6 +216,9 @@ class BeamSampler:
             "totals": open_totals,
             "scores": pick(candidates["scores"], chosen),
         }
+        if self.early_stopping:  # an end that no beam would have kept is none to stop for
+            kept = ops.arange(totals.shape[1], dtype="int32") < self.num_beams
+            ends = ops.logical_and(ends, kept)
         # At the full length all end, with an end token or not.
         ending = ops.logical_or(ends, ops.expand_dims(full, -1))
         ending = ops.logical_and(ending, ops.expand_dims(ops.logical_not(done), -1))
