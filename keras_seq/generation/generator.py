@@ -63,7 +63,7 @@ class Generator:
             choose it makes what is generated ambiguous; `banned_tokens=[pad_token]` prevents that.
         sampler: `"greedy"`, `"random"`, `"top_k"`, `"top_p"`, `"beam"`, a sampler object of
             keras_seq or KerasHub, or any object called with (B, V) log-probabilities that returns
-            `(tokens, scores)`, (B,) each.
+            `(tokens, scores)`, (B,) ids and their log-probabilities.
         target: name of the model's target input, see `Stepper`.
         jit_compile: whether to compile with XLA.
         min_length: how many new tokens come before an end token at least.
@@ -206,9 +206,9 @@ class Generator:
             max_length: the largest number of new tokens; the generator's own if `None`.
             seed: int in [0, 2^64) of samplers that draw; the sampler's own if `None`, and if it has
                 none, every call draws other tokens.
-            prefix: ids that every row's new tokens begin with, or a list of ids a row (perhaps
-                empty), or (B, F) padded on the right. Unlike a prompt they count as generated, in
-                `max_length` and in the scores.
+            prefix: ids that every row's new tokens begin with, or a list of ids a row (some
+                perhaps empty), or (B, F) padded on the right. Unlike a prompt they count as
+                generated, in `max_length` and in the scores.
             return_attention: also return the attention weights, from one more call of the model on
                 the sequences that came out.
 
@@ -273,7 +273,8 @@ class Generator:
             targets: (B, N) int ids padded on the right, such as `generate` gives without a prompt,
                 or a list of lists of ids. A row goes up to its first end token. Of an array, pad
                 tokens at the end of a row do not count, though a model without
-                `banned_tokens=[pad_token]` may have chosen them; of a list of lists, all count.
+                `banned_tokens=[pad_token]` may have chosen them (where they end rows, too, the
+                first one counts); of a list of lists, all count.
             inputs: the model's context, see `generate`.
             prompt: what stands before the targets and is given, see `generate`. `None`: the
                 `start_token`.
