@@ -72,13 +72,14 @@ def test_what_is_open_is_dropped_only_where_it_cannot_win(alpha):
     assert int(best.steps) < int(everything.steps) <= 12
 
 
-def fork(ends, goes_on):
-    """After token 1 comes the end, 3, or a 2; after a 2 another or the end."""
-    table = np.full((4, 4), 1e-9, "float32")
-    table[1, 2:] = 1 - ends, ends
-    table[2, 2:] = goes_on, 1 - goes_on
+def fork(ends, goes_on, kinds=1):
+    """After token 1 comes an end, 3 or 4 by their number, or a 2; after a 2 another or an end."""
+    size = 3 + kinds
+    table = np.full((size, size), 1e-9, "float32")
+    table[1, 2:] = 1 - ends, *[ends / kinds] * kinds
+    table[2, 2:] = goes_on, *[(1 - goes_on) / kinds] * kinds
     tokens = keras.Input((None,), dtype="int32")
-    model = keras.Model(tokens, keras.layers.Embedding(4, 4)(tokens))
+    model = keras.Model(tokens, keras.layers.Embedding(size, size)(tokens))
     model.set_weights([np.log(table)])
     return model
 
@@ -198,6 +199,13 @@ def test_early_stopping_is_done_when_enough_sequences_have_ended():
         for sampler in (hasty, patient)
     ]
     assert steps[0] < steps[1]
+
+
+def test_several_end_tokens_leave_room_for_what_goes_on():
+    """Both ends are likelier than the 2, which wins in the end."""
+    sampler = BeamSampler(1, length_penalty=1.0)
+    generator = Generator(fork(0.7, 0.999, 2), 8, end_token=[3, 4], sampler=sampler, **GRAPH)
+    assert numpy(generator.generate(prompt=[[1]]).tokens).tolist() == [[1] + [2] * 8]
 
 
 def test_a_row_that_is_done_stays_as_it_is_while_others_go_on():
