@@ -134,6 +134,15 @@ def test_a_row_ends_where_nothing_is_left_to_say(sampler):
             np.testing.assert_allclose(score, expected[0], atol=1e-4)
 
 
+@pytest.mark.parametrize("sampler", ["greedy", BeamSampler(2)])
+def test_a_prompt_that_leaves_nothing_to_say_is_read_to_its_end(sampler):
+    generator = Generator(
+        hybrid(4, 4), 2, sampler=sampler, no_repeat_ngram_size=1, jit_compile=False
+    )
+    rows = numpy(generator.generate(prompt=[[1], [2, 3, 1, 0, 2]]).tokens).tolist()
+    assert rows[1] == [2, 3, 1, 0, 2, 0, 0]
+
+
 @pytest.mark.parametrize("sampler", ["greedy", "random", BeamSampler(3)])
 def test_a_prefix_begins_what_is_generated_and_counts(sampler):
     model = hybrid()
