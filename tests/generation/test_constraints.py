@@ -74,8 +74,10 @@ def test_banned_tokens_and_early_end_tokens_are_never_chosen():
     np.testing.assert_array_equal(applied(BannedTokens([1, 4]), scores, tokens, 3), expected)
     lengths = np.arange(1, 9, dtype="int32")  # at place 6 rows have 5, 4, ... new tokens
     expected = scores.copy()
-    expected[3:, 2] = NEVER
-    np.testing.assert_array_equal(applied(MinLength(3, [2]), scores, tokens, 6, lengths), expected)
+    expected[3:, [2, 5]] = NEVER
+    np.testing.assert_array_equal(
+        applied(MinLength(3, [2, 5]), scores, tokens, 6, lengths), expected
+    )
 
 
 def ngrams(ids, size):

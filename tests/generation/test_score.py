@@ -71,9 +71,11 @@ def test_prompts_of_different_lengths_are_read_and_not_scored():
 
 
 def test_a_row_goes_up_to_its_end_token_and_pad_tokens_inside_count():
-    generator = Generator(hybrid(), 3, start_token=2, end_token=3, **GRAPH)
-    log_p = numpy(generator.score(np.array([[0, 5, 0, 0], [5, 3, 6, 7]])).log_probabilities)
-    assert (log_p != 0).tolist() == [[True, True, False, False], [True, True, False, False]]
+    generator = Generator(hybrid(), 3, start_token=2, end_token=[3, 9], **GRAPH)
+    targets = [[0, 5, 0, 0], [5, 3, 6, 7], [5, 9, 6, 7]]
+    log_p = numpy(generator.score(np.array(targets)).log_probabilities)
+    expected = [[True, True, False, False]] * 3
+    assert (log_p != 0).tolist() == expected
 
 
 def test_rows_that_end_with_the_pad_token_are_scored_with_their_end():
