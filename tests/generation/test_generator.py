@@ -78,6 +78,8 @@ def test_the_loop_ends_when_every_row_has_ended():
         [7, 8, 0, 0, 0, 0],
     ]
     assert int(out.steps) == 4  # as many as the longest row needs, of 10 allowed
+    each = -np.log(1 + 11 * np.exp(-10.0))  # log p of every token, none after the end
+    np.testing.assert_allclose(numpy(out.scores), each * np.array([2, 4, 1]), atol=1e-5)
     assert (numpy(out.tokens)[:, 5:] == 0).all()
 
 
@@ -252,12 +254,14 @@ def test_as_many_tokens_as_the_model_has_positions_can_be_generated():
     model = shaken(keras.Model(tokens, layers.Dense(12)(x)))
     out = numpy(Generator(model, max_length=6).generate(prompt=[[5]]).tokens)
     assert out[0].tolist() == slow_greedy(model, None, [5], 6, end=None)[0]
-    with pytest.raises(ValueError, match="sequence_length"):
-        Generator(model, max_length=7).generate(prompt=[[5]])
+    generator = Generator(model, max_length=7)
+    with pytest.raises(ValueError, match="7 tokens.*6 positions.*`sequence_length`"):
+        generator.generate(prompt=[[5]])
+    assert generator.trace_count == 0
     generator = Generator(model, max_length=3)
     for call in (generator.generate, lambda prompt: generator.score([[5]], prompt=prompt)):
-        with pytest.raises(ValueError, match="prompt.*(8|7) tokens.*6 positions"):
-            call(prompt=[[5] * (6 if call == generator.generate else 7)])
+        with pytest.raises(ValueError, match="prompt.*7 tokens.*6 positions"):
+            call(prompt=[[5] * (5 if call == generator.generate else 7)])
     assert generator.trace_count == 0
 
 

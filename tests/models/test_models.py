@@ -69,13 +69,18 @@ def test_the_rnn_is_what_a_user_writes_by_hand():
     np.testing.assert_allclose(numpy(by_hand(INPUTS)), numpy(model(INPUTS)), atol=1e-6)
 
 
-def test_the_transformer_is_what_a_user_writes_by_hand():
+@pytest.mark.parametrize("pre_norm", [False, True])
+def test_the_transformer_is_what_a_user_writes_by_hand(pre_norm):
+    def last_norm(x):
+        return layers.LayerNormalization(epsilon=1e-5)(x) if pre_norm else x
+
+    options = {"intermediate_dim": 16, "num_heads": 2, "normalize_first": pre_norm}
     source = keras.Input((None,), dtype="int32", name="source")
     target = keras.Input((None,), dtype="int32", name="target")
-    x = TransformerEncoderBlock(16, 2)(PositionalEmbedding(12, 8, 8)(source))
-    y = TransformerDecoderBlock(16, 2)(PositionalEmbedding(10, 8, 8)(target), x)
+    x = last_norm(TransformerEncoderBlock(**options)(PositionalEmbedding(12, 8, 8)(source)))
+    y = last_norm(TransformerDecoderBlock(**options)(PositionalEmbedding(10, 8, 8)(target), x))
     by_hand = keras.Model({"source": source, "target": target}, layers.Dense(10)(y))
-    model = transformer(normalize_first=False)
+    model = transformer(normalize_first=pre_norm)
     copy_weights(model, by_hand)
     np.testing.assert_allclose(numpy(by_hand(INPUTS)), numpy(model(INPUTS)), atol=1e-6)
 
