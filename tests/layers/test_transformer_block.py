@@ -81,6 +81,20 @@ def test_dropout_acts_in_training_only(block_class):
     assert np.abs(plain - training).max() > 0.01
 
 
+@blocks
+def test_the_weights_of_each_attention_are_dropped_too(block_class):
+    block, inputs = block_class(6, 2, dropout=0.5, seed=0), inputs_of(block_class)
+    plain = ops.convert_to_numpy(block(*inputs))
+    block.residual_dropout.rate = 0.0  # of the sublayers' outputs
+    attentions = [block.self_attention, getattr(block, "cross_attention", None)]
+    for attention in filter(None, attentions):
+        training = ops.convert_to_numpy(block(*inputs, training=True))
+        assert np.abs(plain - training).max() > 0.01
+        attention.dropout = 0.0  # so that the next one shows
+    training = ops.convert_to_numpy(block(*inputs, training=True))
+    np.testing.assert_allclose(training, plain, atol=1e-6)
+
+
 def test_dropout_keeps_the_expectation_of_each_sublayer():
     block = ks.layers.TransformerEncoderBlock(6, 2, normalize_first=True, dropout=0.5, seed=0)
     x = np.ones((3000, 1, 4), "float32")
