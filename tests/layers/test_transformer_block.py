@@ -81,6 +81,18 @@ def test_dropout_acts_in_training_only(block_class):
     assert np.abs(plain - training).max() > 0.01
 
 
+def test_the_seeds_of_a_blocks_dropouts_differ():
+    block = ks.layers.TransformerDecoderBlock(6, 2, dropout=0.5, seed=7)
+    block(*inputs_of(ks.layers.TransformerDecoderBlock))
+    parts = (
+        block.self_attention,
+        block.cross_attention,
+        block.feed_forward,
+        block.residual_dropout,
+    )
+    assert len({part.seed for part in parts}) == 4
+
+
 @blocks
 def test_the_weights_of_each_attention_are_dropped_too(block_class):
     block, inputs = block_class(6, 2, dropout=0.5, seed=0), inputs_of(block_class)
