@@ -306,10 +306,10 @@ class _ResettingStepper(Stepper):
             layers[name] = inner.stepper._with(state["layers"][name], layers[name], reset)
         return {**state, "layers": layers, "reset": reset}
 
-    def _step_layer(self, node, args, kwargs, state):
+    def _step_layer(self, node, args, kwargs, state, mask=None):
         if state["reset"] is not None and _takes_reset(node.operation):
             kwargs = {**kwargs, "reset": state["reset"]}
-        return super()._step_layer(node, args, kwargs, state)
+        return super()._step_layer(node, args, kwargs, state, mask)
 
 
 class _AsTheModelIsCalled:
