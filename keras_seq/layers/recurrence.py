@@ -139,7 +139,9 @@ class Step:
     def reset(self, state, now):
         """The state that the step starts from: zero in rows that begin anew."""
         keep = now.get("keep")
-        return state if keep is None else [s * ops.cast(keep, s.dtype) for s in state]
+        if keep is None:
+            return state
+        return [ops.where(keep, s, ops.zeros_like(s)) for s in state]  # 0 * infinity is no zero
 
     def seen(self, h):
         """h as its product sees it."""

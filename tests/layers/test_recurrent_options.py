@@ -69,6 +69,17 @@ def test_documents_that_share_a_row_do_not_see_each_other(name):
         np.testing.assert_allclose(y[row, start:stop], alone[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_a_document_that_ran_to_infinity_leaves_the_next_alone(training):
+    layer = ks.layers.SimpleRNN(1, activation="linear", return_sequences=True)
+    x, reset = np.ones((1, 6, 1), "float32"), np.arange(6)[None] == 4
+    layer.build(x.shape)
+    layer.set_weights([np.ones((1, 1)), np.full((1, 1), 1e38), np.zeros(1)])
+    y = numpy(layer(x, reset=reset, training=training))[0, :, 0]
+    np.testing.assert_array_equal(np.isfinite(y), [1, 1, 0, 0, 1, 1])
+    np.testing.assert_array_equal(y[4:], y[:2])
+
+
 @every_layer
 def test_bidirectional_layers_keep_the_laws(name):
     layer = keras.layers.Bidirectional(LAYERS[name](return_sequences=True))
