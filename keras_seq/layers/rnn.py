@@ -238,7 +238,10 @@ class RNN(SequenceLayer):
         return gates(self, x, mask=mask, initial_state=initial_state)
 
     def compute_mask(self, inputs, previous_mask):
-        return previous_mask if self.return_sequences else None
+        if not self.return_sequences or previous_mask is None:
+            return None
+        # Outputs come in the order of running, and what is masked with them.
+        return ops.flip(previous_mask, axis=1) if self.go_backwards else previous_mask
 
     def compute_output_shape(self, x_shape, initial_state_shape=None):
         batch, time = x_shape[:2]

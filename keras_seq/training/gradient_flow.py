@@ -164,7 +164,7 @@ class _Walk:
         _, outputs, state = open_run(layer, x, state, mask, reset, added=e)
         y = state[0]
         if layer.return_sequences:
-            y = set_mask(ops.transpose(outputs, (1, 0, 2)), mask)
+            y = set_mask(ops.transpose(outputs, (1, 0, 2)), layer.compute_mask(x, mask))
         if return_state:
             return y, state
         return (y, *state) if layer.return_state else y

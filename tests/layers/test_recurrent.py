@@ -193,6 +193,15 @@ def test_stacked_layers_share_the_mask_of_the_embedding():
     np.testing.assert_allclose(ops.convert_to_numpy(model(tokens))[:1], short, atol=1e-6)
 
 
+def test_the_mask_turns_round_with_the_outputs_of_a_backward_layer():
+    tokens = np.array([[3, 4, 0, 0], [5, 6, 7, 8]])
+    backwards = ks.layers.GRU(4, return_sequences=True, go_backwards=True)
+    layers = [keras.layers.Embedding(9, 3, mask_zero=True), backwards, ks.layers.LSTM(4)]
+    model = keras.Sequential(layers)
+    short = ops.convert_to_numpy(model(tokens[:1, :2]))
+    np.testing.assert_allclose(ops.convert_to_numpy(model(tokens))[:1], short, atol=1e-6)
+
+
 @both
 def test_dropout_drops_features_in_training_only_and_keeps_the_expectation(name):
     layer = PEERS[name][0](4, dropout=0.5, seed=1)

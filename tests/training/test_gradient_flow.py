@@ -105,7 +105,7 @@ def test_every_layer_of_a_stack_and_of_models_inside_is_found():
 def test_the_run_that_is_differentiated_gives_the_models_own_loss():
     ids = keras.Input((None,), dtype="int32")
     h = keras.layers.Embedding(7, D, mask_zero=True)(ids)
-    h = ks.layers.LSTM(U, return_sequences=True, dropout=0.5)(h)
+    h = ks.layers.LSTM(U, return_sequences=True, go_backwards=True, dropout=0.5)(h)
     h = ks.layers.GRU(U, go_backwards=True)(h)
     model = keras.Model(ids, keras.layers.Dense(1)(h))
     seen = []
