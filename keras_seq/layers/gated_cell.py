@@ -265,6 +265,7 @@ class GatedCell(keras.layers.Layer):
     def call(self, x, states, training=False):
         state = list(states) if isinstance(states, (list, tuple)) else [states]
         h = state[0]
+        x = ops.cast(x, h.dtype)  # Keras leaves integers as they are
         if training and self.dropout:
             x = keras.random.dropout(x, self.dropout, seed=self.seed_generator)
         if training and self.recurrent_dropout:

@@ -5,6 +5,9 @@ import keras
 from keras_seq.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
 from keras_seq.layers.rnn import RNN
 
+# Arguments of `keras.layers.Layer` that a cell takes, too, where they would do nothing.
+_OF_THE_LAYER = ("activity_regularizer", "input_dim", "input_shape")
+
 
 class _LayerOfOneCell(RNN):
     """A layer that makes its own cell: the cell's arguments are the layer's."""
@@ -25,6 +28,7 @@ class _LayerOfOneCell(RNN):
         dtype=None,
         **kwargs,
     ):
+        own = {name: kwargs.pop(name) for name in _OF_THE_LAYER if name in kwargs}
         super().__init__(
             self.cell_class(units, *args, dtype=dtype, **kwargs),
             return_sequences=return_sequences,
@@ -35,6 +39,7 @@ class _LayerOfOneCell(RNN):
             name=name,
             trainable=trainable,
             dtype=dtype,
+            **own,
         )
 
     def get_config(self):

@@ -75,6 +75,7 @@ class RNN(SequenceLayer):
         self.go_backwards = go_backwards
         self.stateful = stateful
         self.recompute = recompute
+        self.input_spec = keras.InputSpec()  # one tensor: a list of inputs and states is refused
         self.states = ()
 
     @property
@@ -168,6 +169,7 @@ class RNN(SequenceLayer):
         check_marks(self, "mask", mask, x)
         check_marks(self, "reset", reset, x)
         mask = implicit_mask(x, mask)
+        x = ops.cast(x, self.compute_dtype)  # Keras leaves integers as they are
         stateful = self.stateful and initial_state is None
         if stateful:
             initial_state = [ops.convert_to_tensor(state) for state in self.states]

@@ -235,6 +235,26 @@ def test_dropout_drops_the_same_features_at_every_time_step():
     np.testing.assert_allclose(ratio, (h[:, 1] - h[:, 0]) / h[:, 0], rtol=1e-3)
 
 
+@both
+def test_integers_are_inputs_too(name):
+    layer, x = PEERS[name][0](4, return_sequences=True), np.arange(30).reshape(2, 5, 3) % 4
+    expected = ops.convert_to_numpy(layer(x.astype("float32")))
+    keras_runs = keras.layers.RNN(layer.cell, return_sequences=True)
+    for got in (layer(x), layer.step(x[:, :1], layer.initial_state(2))[0], keras_runs(x)):
+        got = ops.convert_to_numpy(got)
+        np.testing.assert_allclose(got, expected[:, : got.shape[1]], atol=1e-5)
+
+
+def test_what_any_layer_takes_is_not_lost_on_the_cell():
+    layer, x = ks.layers.GRU(4, activity_regularizer=keras.regularizers.L2(0.5)), normal(2, 5, 3)
+    for again in (layer, ks.layers.GRU.from_config(layer.get_config())):
+        y = ops.convert_to_numpy(again(x))
+        np.testing.assert_allclose(*map(float, (*again.losses, 0.5 * np.sum(y**2) / 2)), rtol=1e-5)
+    with pytest.warns(UserWarning, match="input_shape"):
+        layer = ks.layers.GRU(4, input_shape=(5, 3))
+    assert keras.Sequential([layer]).output_shape == (None, 4)
+
+
 def test_a_state_given_at_the_start_is_where_it_starts():
     layer, x = ks.layers.LSTM(4, return_sequences=True), normal(2, 6, 3)
     whole = layer(x)
@@ -263,6 +283,8 @@ def test_inputs_of_another_rank_are_refused(name):
     layer(normal(2, 5, 3))
     with pytest.raises(ValueError, match=r"\(B, T, D\)"):
         layer(normal(2, 5))
+    with pytest.raises(ValueError, match="expects 1 input"):
+        layer([normal(2, 5, 3), normal(2, 4)])  # a state is `initial_state`
 
 
 def test_a_state_of_the_wrong_structure_is_refused():
