@@ -114,6 +114,12 @@ class RNN(SequenceLayer):
             for name in self.cell.state_names
         ]
 
+    @property
+    def weights(self):
+        """All but the state, as in Keras, so that a stateful layer takes those of a plain one."""
+        states = {id(state) for state in self.states}
+        return [w for w in super().weights if id(w) not in states]
+
     def reset_state(self):
         """Let a stateful layer begin anew, with zeros, in all rows."""
         for state in self.states:
@@ -173,7 +179,10 @@ class RNN(SequenceLayer):
         stateful = self.stateful and initial_state is None
         if stateful:
             initial_state = [ops.convert_to_tensor(state) for state in self.states]
+            if x.shape[0] is None:  # another number of rows would be broadcast; here it fails
+                x = ops.reshape(x, (self.states[0].shape[0], *ops.shape(x)[1:]))
         state = self.initial_state(ops.shape(x)[0], initial_state=initial_state)
+        self._check_rows(state, x, stateful)
         x, turns = self._turns(x, mask, reset, training)
         outputs, state = recur(
             self.cell,
@@ -191,6 +200,21 @@ class RNN(SequenceLayer):
         if return_state:
             return y, state
         return (y, *state) if self.return_state else y
+
+    def _check_rows(self, state, x, stateful):
+        rows = {part.shape[0] for part in state} - {None}
+        if x.shape[0] is None or rows <= {x.shape[0]}:
+            return
+        who = f"{type(self).__name__} `{self.name}`"
+        if stateful:
+            raise ValueError(
+                f"{who} is stateful and was built for batches of {min(rows)} rows. Received: x of "
+                f"shape {tuple(x.shape)}. Give it batches of that size, or an `initial_state`."
+            )
+        raise ValueError(
+            f"`initial_state` of {who} must have as many rows as x, {x.shape[0]}. Received shapes: "
+            f"{[tuple(part.shape) for part in state]}"
+        )
 
     def _turns(self, x, mask, reset, training):
         """x after dropout, and what goes with its time steps."""

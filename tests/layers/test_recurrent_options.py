@@ -123,6 +123,33 @@ def test_a_stateful_layer_is_saved_with_its_state(tmp_path):
     )
 
 
+def test_a_stateful_layer_takes_the_weights_of_a_plain_one():
+    (stateful, x), (plain, _) = made("LSTM", stateful=True), made("LSTM")
+    stateful.set_weights(plain.get_weights())
+    np.testing.assert_allclose(*map(numpy, (stateful(x), plain(x))), atol=1e-6)
+
+
+def test_states_of_another_number_of_rows_are_refused():
+    layer, x = made("GRU", stateful=True)
+    with pytest.raises(ValueError, match=r"GRU `.*` is stateful .* batches of 3 rows.*\(1, 6, 4\)"):
+        layer(x[:1])
+    with pytest.raises(
+        ValueError, match=r"`initial_state` of GRU .* as many rows as x, 1.*\(3, 5\)"
+    ):
+        layer(x[:1], initial_state=layer.initial_state(BATCH))
+
+
+@pytest.mark.needs_tensorflow(reason="other backends know the number of rows when they trace")
+def test_rows_of_an_unknown_number_are_not_broadcast_against_the_state():
+    import tensorflow as tf
+
+    layer, x = made("GRU", stateful=True)
+    run = tf.function(layer, input_signature=[tf.TensorSpec((None, TIME, FEATURES))])
+    assert run(x).shape == (BATCH, TIME, UNITS)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        run(x[:1])
+
+
 def test_a_stateful_layer_wants_a_fixed_batch():
     inputs = keras.Input((TIME, FEATURES))
     with pytest.raises(ValueError, match=r"stateful.*batch size.*batch_size"):
