@@ -141,6 +141,8 @@ class ExportedModel:
                 arrays[name] = rng.integers(1 if limit > 1 else 0, limit, size=shape).astype(dtype)
                 if len(shape) == 2 and shape[1] > 2 and not self.streaming:
                     arrays[name][-1, -2:] = 0  # padding, by custom
+            elif dtype == "bool":  # masks and resets
+                arrays[name] = rng.random(size=shape) < 0.5
             else:
                 arrays[name] = rng.normal(size=shape).astype(dtype)
         return arrays

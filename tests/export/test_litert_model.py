@@ -4,8 +4,9 @@ import pytest
 
 import keras_seq
 from keras_seq.export import ExportError
+from keras_seq.export.exported_model import ExportedModel
 from keras_seq.export.litert_model import model_to_litert
-from keras_seq.export.lstm_fusion import best_steps
+from keras_seq.export.lstm_fusion import best_steps, is_fusable
 from keras_seq.layers import GRU, LSTM
 
 
@@ -105,6 +106,34 @@ def test_a_model_that_attends_streams_with_its_cache(tmp_path):
         keras.Model(x, y), tmp_path / "m.tflite", time=2, streaming=True, max_length=6
     )
     assert report.agrees and report.inputs == 6
+
+
+def with_resets_and_state():
+    x, reset = keras.Input((None, 4), name="x"), keras.Input((None,), dtype="bool", name="reset")
+    state = [keras.Input((8,), name=name) for name in "hc"]
+    y = LSTM(8, return_sequences=True, name="y")(x, initial_state=state, reset=reset)
+    return keras.Model([x, reset, *state], y)
+
+
+def test_a_file_takes_resets_and_the_first_state(tmp_path):
+    report = model_to_litert(with_resets_and_state(), tmp_path / "m.tflite")
+    assert report.agrees and "reset bool[1, -1]" in report.signatures["serve"]
+
+
+def test_what_a_file_is_compared_on_has_marks_of_both_kinds():
+    calls, _ = ExportedModel(with_resets_and_state(), None, 1, False, None).calls(None)
+    assert all(0 < call["reset"].mean() < 1 for call in calls)
+
+
+def test_the_fused_operator_is_for_outputs_alone_from_zeros_of_plain_layers():
+    x, marks, state = np.zeros((2, 5, 4), "float32"), np.ones((2, 5), bool), [np.zeros((2, 8))] * 2
+    assert is_fusable(LSTM(8), {"x": x, "mask": None, "training": False})
+    for given in ({"initial_state": state}, {"reset": marks}, {"mask": marks}, {"return_state": 1}):
+        assert not is_fusable(LSTM(8), {"x": x, **given})
+    assert not is_fusable(LSTM(8), {"x": keras.KerasTensor((None, 5, 4))})
+    other = ({"zoneout": 0.1}, {"activation": "relu"}, {"return_state": True}, {"dtype": "float16"})
+    for arguments in other:
+        assert not is_fusable(LSTM(8, **arguments), {"x": x})
 
 
 def test_the_loop_takes_as_many_steps_a_turn_as_the_cache_holds_kernels():
