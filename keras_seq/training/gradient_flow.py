@@ -1,5 +1,6 @@
 """How much gradient of the loss reaches each time step of a model's recurrent layers."""
 
+import functools
 import inspect
 
 import keras
@@ -31,8 +32,8 @@ def gradient_flow(model, x, y, loss=None):
 
     Args:
         model: functional or Sequential `keras.Model` with layers of `keras_seq.layers.RNN`'s kind
-            (`SimpleRNN`, `LSTM`, `GRU`, ...), in models inside it, too. Other layers are passed
-            through; recurrent layers of Keras itself do not show up.
+            (`SimpleRNN`, `LSTM`, `GRU`, ...), also in models inside it and in Keras' `Bidirectional`.
+            Other layers are passed through; recurrent layers of Keras itself do not show up.
         x: inputs of one batch, as the model takes them.
         y: its targets.
         loss: a Keras loss, its name, or a function of `(y, y_pred)`; its mean is L. If `None`: the
@@ -41,7 +42,7 @@ def gradient_flow(model, x, y, loss=None):
     Returns:
         Dict from layer name to a float64 array (T,): the Euclidean norm of dL/dh_t over all rows
         and units, time in the order of the layer's input. A layer that is called again has another
-        entry, `NAME_call_2`; one of a model inside the model is `MODEL/LAYER`.
+        entry, `NAME_call_2`; one of a model or a `Bidirectional` inside the model is `MODEL/LAYER`.
 
     Raises:
         TypeError: if `model` has no graph to walk.
@@ -135,10 +136,25 @@ class _Walk:
         return pack(walk(model, inputs, self._call))
 
     def _call(self, name, operation, args, kwargs):
+        if isinstance(operation, keras.layers.Bidirectional):
+            return self._bidirectional(name, operation, args, kwargs)
         if not isinstance(operation, RNN):
             return operation(*args, **kwargs)
         bound = inspect.signature(operation.call).bind(*args, **kwargs).arguments
         return self._recurrent(name, operation, **bound)
+
+    def _bidirectional(self, name, layer, args, kwargs):
+        """Both directions with e_t added; Keras merges them."""
+        inside = [
+            part for part in (layer.forward_layer, layer.backward_layer) if isinstance(part, RNN)
+        ]
+        for part in inside:
+            part.call = functools.partial(self._recurrent, f"{name}/{part.name}", part)
+        try:
+            return layer(*args, **kwargs)
+        finally:
+            for part in inside:
+                del part.call
 
     def _recurrent(
         self,

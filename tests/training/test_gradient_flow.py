@@ -186,3 +186,15 @@ def test_wrong_arguments_are_refused():
         gradient_flow(ks.layers.LSTM(U), x, y, loss="mse")
     with pytest.raises(ValueError, match="must hold a recurrent layer"):
         gradient_flow(sequential(keras.layers.LSTM(U)), x, y, loss="mse")
+
+
+def test_both_directions_of_a_bidirectional_layer_are_found():
+    both = keras.layers.Bidirectional(ks.layers.LSTM(U, name="lstm"), name="both")
+    x, y = normal(B, T, D), normal(B, 2 * U, seed=2)
+    found = gradient_flow(sequential(keras.layers.Masking(), both), x, y, loss="mse")
+    forward, backward = both.forward_layer, both.backward_layer
+    inputs = keras.Input((T, D))
+    merged = keras.layers.concatenate([forward(inputs), backward(inputs)])
+    apart = gradient_flow(keras.Model(inputs, merged), x, y, loss="mse")
+    assert list(found) == [f"both/{name}" for name in apart]
+    np.testing.assert_allclose(list(found.values()), list(apart.values()), rtol=1e-5)
