@@ -240,7 +240,9 @@ def test_the_explicit_gradient_is_that_of_the_loop(name, jit_compile, with_turns
 
 @pytest.mark.parametrize("name", ["LSTM", "GRU"])
 @pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("with_turns, steps", [(False, 3), (True, 4)])  # 6 steps: even, and not
+@pytest.mark.parametrize(
+    "with_turns, steps", [(False, 4), (True, 4), pytest.param(False, 3, marks=pytest.mark.thorough)]
+)  # of 6 steps: the last segment is filled up, and not
 @NEEDS_EXPLICIT_GRADIENTS
 def test_segments_that_are_run_again_have_the_same_gradient(name, jit_compile, with_turns, steps):
     cell = random_cell(CELLS[name]())
