@@ -32,7 +32,7 @@ def gradient_flow(model, x, y, loss=None):
 
     Args:
         model: functional or Sequential `keras.Model` with layers of `keras_seq.layers.RNN`'s kind
-            (`SimpleRNN`, `LSTM`, `GRU`, ...), also in models inside it and in Keras' `Bidirectional`.
+            (`SimpleRNN`, `LSTM`, `GRU`, ...), in models and `Bidirectional` layers inside it, too.
             Other layers are passed through; recurrent layers of Keras itself do not show up.
         x: inputs of one batch, as the model takes them.
         y: its targets.
