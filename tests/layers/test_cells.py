@@ -132,3 +132,16 @@ def test_an_unknown_activation_is_named():
 def test_a_cell_without_equations_says_what_to_define():
     with pytest.raises(NotImplementedError, match="must define `pointwise`"):
         GatedCell(2).pointwise(None, None)
+
+
+def test_a_cell_of_its_own_keeps_a_share_of_its_units_in_training():
+    cell = LSTMCell(50, zoneout=0.25, seed=1)
+    x, old = normal(200, 4), [normal(200, 50, seed=60 + i) for i in range(2)]
+    arguments = [ops.convert_to_tensor(x), [ops.convert_to_tensor(s) for s in old]]
+    _, mean = cell(*arguments)
+    _, new = cell(*arguments, training=True)
+    for n, o, m in zip(new, old, mean, strict=True):
+        kept = ops.convert_to_numpy(n) == o
+        np.testing.assert_allclose(kept.mean(), 0.25, atol=0.02)  # of 10,000 units
+        whole = (ops.convert_to_numpy(m) - 0.25 * o) / 0.75
+        np.testing.assert_allclose(ops.convert_to_numpy(n)[~kept], whole[~kept], atol=1e-5)
