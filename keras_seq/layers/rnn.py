@@ -146,7 +146,7 @@ class RNN(SequenceLayer):
             return [ops.zeros((batch_size, self.units), dtype=self.compute_dtype) for _ in names]
         if not isinstance(initial_state, (list, tuple)):
             initial_state = [initial_state]
-        shapes = [tuple(part.shape) for part in initial_state]
+        shapes = [tuple(getattr(part, "shape", ())) for part in initial_state]
         if len(shapes) != len(names) or any(s[1:] != (self.units,) for s in shapes):
             raise ValueError(
                 f"`initial_state` of {type(self).__name__} `{self.name}` must be "

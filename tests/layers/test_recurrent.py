@@ -290,7 +290,9 @@ def test_inputs_of_another_rank_are_refused(name):
 def test_a_state_of_the_wrong_structure_is_refused():
     layer, x = ks.layers.LSTM(4, name="memory"), normal(2, 5, 3)
     layer(x)
-    for state in ([np.zeros((2, 4))], [np.zeros((2, 4)), np.zeros((2, 3))], np.zeros((2, 4))):
+    h = np.zeros((2, 4))
+    wrong = ([h], [h, np.zeros((2, 3))], h, [h, None], [[h, h]], [h, h, h], {"h": h, "c": h})
+    for state in wrong:
         with pytest.raises(
             ValueError, match=r"`initial_state` of LSTM `memory`.*\[h, c\].*\(B, 4\)"
         ):
