@@ -215,9 +215,11 @@ class LayerNormLSTMCell(LSTMCell):
         self.norms = []
         for name, width in widths.items():
             for kind, initializer in (("gamma", "ones"), ("beta", "zeros")):
+                key = f"{kind}_{name}"
                 self.norms.append(
-                    self.add_weight(name=f"{kind}_{name}", shape=(width,), initializer=initializer)
+                    self.add_weight(name=key, shape=(width,), initializer=initializer)
                 )
+                setattr(self, key, self.norms[-1])  # where tf.train.Checkpoint looks
 
     def update_weights(self):
         return self.norms

@@ -113,6 +113,8 @@ class RNN(SequenceLayer):
             )
             for name in self.cell.state_names
         ]
+        for name, state in zip(self.cell.state_names, self.states, strict=True):
+            setattr(self, f"state_{name}", state)  # where tf.train.Checkpoint looks
 
     @property
     def weights(self):

@@ -132,6 +132,7 @@ class TruncatedBPTT(keras.Model):
                     autocast=False,
                 )
                 getattr(self, f"{kind}_states").append(state)
+                setattr(self, f"{kind}_state_{i}", state)  # where tf.train.Checkpoint looks
         self.built = True
 
     def reset_states(self):

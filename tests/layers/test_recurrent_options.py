@@ -245,3 +245,21 @@ def _weight_gradients(layer, x):
     with tf.GradientTape() as tape:
         loss = ops.sum(ops.sin(layer(x, training=True)))
     return [numpy(g) for g in tape.gradient(loss, [w.value for w in layer.trainable_variables])]
+
+
+@pytest.mark.needs_tensorflow(reason="the checkpoints are TensorFlow's own")
+@pytest.mark.parametrize("name, stateful", [("LayerNorm", False), ("LSTM", True)])
+def test_a_checkpoint_of_tensorflow_holds_every_weight_and_state(name, stateful, tmp_path):
+    import tensorflow as tf
+
+    layer, x = made(name, stateful=stateful)
+    layer(x)
+    variables = [*layer.weights, *layer.states]
+    kept = [numpy(v) for v in variables]
+    checkpoint = tf.train.Checkpoint(layer=layer)
+    path = checkpoint.save(tmp_path / "checkpoint")
+    for variable in variables:
+        variable.assign(variable + 1)
+    checkpoint.restore(path)
+    for variable, value in zip(variables, kept, strict=True):
+        np.testing.assert_array_equal(numpy(variable), value, err_msg=variable.path)

@@ -234,7 +234,12 @@ def test_states_can_be_reset_by_hand():
     assert all(np.abs(state).max() == 0 for state in numpy(trainer.training_states))
 
 
-@pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
+tensorflows = pytest.mark.needs_tensorflow(reason="the checkpoint is TensorFlow's own")
+
+
+@pytest.mark.parametrize(
+    "suffix", [".weights.h5", ".keras", pytest.param(".tf", marks=tensorflows)]
+)
 def test_a_checkpoint_holds_the_states(suffix, tmp_path):
     trainer = TruncatedBPTT(language_model(), T, carry_evaluation=True)
     (first, _), (second, _) = cut(text(2 * T + 1))
@@ -244,9 +249,14 @@ def test_a_checkpoint_holds_the_states(suffix, tmp_path):
         trainer.save(path)
         again = keras.models.load_model(path)
     else:
-        trainer.save_weights(path)
         again = TruncatedBPTT(language_model(), T, batch_size=B, carry_evaluation=True)
-        again.load_weights(path)
+        if suffix == ".tf":
+            import tensorflow as tf
+
+            tf.train.Checkpoint(again).restore(tf.train.Checkpoint(trainer).save(path))
+        else:
+            trainer.save_weights(path)
+            again.load_weights(path)
     states = zip(trainer.training_states, again.training_states, strict=True)
     for a, b in states:
         np.testing.assert_array_equal(a, b)
