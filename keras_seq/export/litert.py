@@ -183,10 +183,16 @@ def _random_rows(generator, name, shape, count, rng):
     limit = vocabulary_size(generator.model, name) or generator.vocabulary_size
     ids = rng.integers(0, limit, size=shape)
     if len(shape) == 2:  # rows of every length, padded on the right
-        ids[ids == generator.pad_token] = (generator.pad_token + 1) % limit
+        padding = _padding(generator, name)
+        ids[ids == padding] = (padding + 1) % limit
         lengths = 1 + rng.permutation(count) % shape[1]
-        ids = np.where(np.arange(shape[1]) < lengths[:, None], ids, generator.pad_token)
+        ids = np.where(np.arange(shape[1]) < lengths[:, None], ids, padding)
     return ids.astype(symbolic.dtype)
+
+
+def _padding(generator, name):
+    """What fills rows of an input: `pad_token` is the target's; a context is masked where it is 0."""
+    return generator.pad_token if name == generator.stepper.target else 0
 
 
 def _checked(generator, name, value, shape):
@@ -205,7 +211,7 @@ def _checked(generator, name, value, shape):
             "inputs."
         )
     widths = [(0, 0), *((0, m) for m in missing)]
-    return np.pad(value, widths, constant_values=generator.pad_token).astype(dtype)
+    return np.pad(value, widths, constant_values=_padding(generator, name)).astype(dtype)
 
 
 def _check_prompt_length(generator, prompt_length, prompt):

@@ -23,7 +23,7 @@ def compiled(function, model, jit_compile):
     if backend == "jax" and jit_compile:
         return _compiled_jax(function, model)
     if backend == "torch":
-        return _without_gradients(function)
+        return _eager_torch(function)
     return function
 
 
@@ -43,11 +43,14 @@ def _compiled_jax(function, model):
     return call
 
 
-def _without_gradients(function):
+def _eager_torch(function):
     import torch
+
+    def tensor(value):
+        return None if value is None else keras.ops.convert_to_tensor(value)
 
     def call(*args):
         with torch.no_grad():
-            return function(*args)
+            return function(*keras.tree.map_structure(tensor, args))
 
     return call

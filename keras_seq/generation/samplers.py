@@ -94,6 +94,7 @@ class RandomSampler:
         self.seed = seed
 
     def __call__(self, log_probabilities, seed):
+        log_probabilities = ops.convert_to_tensor(log_probabilities)
         best = ops.max(log_probabilities, axis=-1, keepdims=True)
         weights = ops.exp((log_probabilities - best) / self.temperature)
         # No heat makes a token that must not be chosen likely.

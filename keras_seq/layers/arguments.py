@@ -16,7 +16,8 @@ def check_positive(layer, **sizes):
 def check_rate(layer, **rates):
     """Raise unless every named rate is in [0, 1)."""
     for name, value in rates.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not number or not 0 <= value < 1:
             raise ValueError(
                 f"`{name}` of {layer} is the share of values to drop and must be in [0, 1). "
                 f"Received: {name}={value!r}"
