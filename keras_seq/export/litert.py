@@ -191,7 +191,7 @@ def _random_rows(generator, name, shape, count, rng):
 
 
 def _padding(generator, name):
-    """What fills rows of an input: `pad_token` is the target's; a context is masked where it is 0."""
+    """What fills rows: `pad_token` is the target's; a context is masked where it is 0."""
     return generator.pad_token if name == generator.stepper.target else 0
 
 
