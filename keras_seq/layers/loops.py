@@ -92,6 +92,15 @@ def vjp(function, primals, gradients):
     return jax.vjp(function, *primals)[1](gradients)
 
 
+def records_gradients():
+    """Whether gradients of what runs now are recorded, as far as the backend can tell."""
+    if BACKEND == "tensorflow":
+        from keras_seq.layers.loops_tensorflow import records_gradients
+
+        return records_gradients()
+    return False
+
+
 def row_groups(x, cell):
     """Groups of the rows of x, (T, B, D).
 

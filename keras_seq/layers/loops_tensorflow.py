@@ -232,6 +232,13 @@ def vjp(function, primals, gradients):
     return keras.tree.pack_sequence_as(primals, result)
 
 
+def records_gradients():
+    """See `loops.records_gradients`."""
+    from tensorflow.python.eager import record
+
+    return record.could_possibly_record()
+
+
 def row_groups(x, cell):
     """See `loops.row_groups`."""
     batch = x.shape[1]

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_seq.layers import loops
 from keras_seq.layers.arguments import check_positive, check_rank
 from keras_seq.layers.gated_cell import GatedCell
 from keras_seq.layers.recurrence import Turns, recur
@@ -192,7 +193,7 @@ class RNN(SequenceLayer):
             state,
             turns,
             reverse=self.go_backwards,
-            differentiable=bool(training),
+            differentiable=bool(training) or loops.records_gradients(),
             recompute=self.recompute,
         )
         if stateful:

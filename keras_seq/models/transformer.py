@@ -55,7 +55,7 @@ def transformer(
         share_embeddings: whether source and target have one vocabulary and one embedding.
         **block: further arguments of `TransformerEncoderBlock` and `TransformerDecoderBlock`, such
             as `gated` or `num_key_value_heads`; `use_bias`, `layer_norm_epsilon` and `dtype` hold
-            outside the blocks, too.
+            outside the blocks, too, and `sliding_window` in the decoder alone, which is causal.
 
     Returns:
         `keras.Model` with inputs `source` (B, S) and `target` (B, T) of int32 ids, and logits
@@ -94,6 +94,7 @@ def transformer(
         "positions": attention_positions,
         **block,
     }
+    encoder_block = {name: value for name, value in block.items() if name != "sliding_window"}
     use_bias, dtype = block.get("use_bias", True), block.get("dtype")
     epsilon = block.get("layer_norm_epsilon", 1e-5)
 
@@ -114,7 +115,7 @@ def transformer(
     embed_source = embedding(source_vocabulary_size, shared)
     x = layers.Dropout(dropout, dtype=dtype)(embed_source(source))
     for i in range(num_layers):
-        x = TransformerEncoderBlock(**block, name=f"encoder_{i}")(x)
+        x = TransformerEncoderBlock(**encoder_block, name=f"encoder_{i}")(x)
     memory = last_norm(x, name="memory")
 
     embed_target = embed_source

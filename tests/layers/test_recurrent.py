@@ -7,6 +7,7 @@ from keras import ops
 from layer_equations import gru_step, lstm_step, normal, randomise
 
 import keras_seq as ks
+from keras_seq.layers import backpropagation, recurrence
 from keras_seq.testing import check_sequence_layer
 
 PEERS = {"LSTM": (ks.layers.LSTM, keras.layers.LSTM), "GRU": (ks.layers.GRU, keras.layers.GRU)}
@@ -155,6 +156,25 @@ def test_gradients_are_those_of_keras(name, training):
         found.append(tape.gradient(loss, [x, *(v.value for v in layer.trainable_variables)]))
     for a, b in zip(*found, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.needs_tensorflow(reason="other backends do not say whether gradients are recorded")
+def test_gradients_are_taken_the_quick_way_without_saying_that_this_is_training(monkeypatch):
+    import tensorflow as tf
+
+    layer, x, runs = ks.layers.LSTM(4), tf.convert_to_tensor(normal(2, 5, 3)), []
+
+    def explicit_run(*args, **kwargs):
+        runs.append(args)
+        return backpropagation.explicit_run(*args, **kwargs)
+
+    monkeypatch.setattr(recurrence, "explicit_run", explicit_run)
+    layer(x)
+    assert not runs
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x)
+    assert len(runs) == 1 and np.abs(tape.gradient(y, x)).max() > 0
 
 
 @both

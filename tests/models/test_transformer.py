@@ -25,7 +25,7 @@ def transformer(source=10, target=10, **arguments):
         {"positions": "learned", "normalization": "rms", "gated": True, "use_bias": False},
         {"positions": "rotary", "num_key_value_heads": 1, "sequence_length": None},
         {"positions": "alibi", "tie_embeddings": True, "share_embeddings": True},
-        {"positions": "none", "tie_embeddings": True, "source": 12},
+        {"positions": "none", "tie_embeddings": True, "source": 12, "sliding_window": 2},
     ],
     ids=lambda arguments: arguments["positions"],
 )
