@@ -1,14 +1,11 @@
 """Beam search: keep the best few beginnings of each row, and the best sequences that have ended."""
 
-import math
-import numbers
-
 import keras
 from keras import ops
 
 from keras_seq.generation.constraints import NEVER, nothing_left
 from keras_seq.generation.rows import any_equal, pick
-from keras_seq.layers.arguments import check_positive
+from keras_seq.layers.arguments import check_positive, is_number
 from keras_seq.layers.attention_cache import indices
 
 
@@ -62,8 +59,7 @@ class BeamSampler:
         self, num_beams=5, return_all_beams=False, length_penalty=0.6, early_stopping=False
     ):
         check_positive("BeamSampler", num_beams=num_beams)
-        number = isinstance(length_penalty, numbers.Real) and not isinstance(length_penalty, bool)
-        if not number or not math.isfinite(length_penalty):
+        if not is_number(length_penalty):
             raise ValueError(
                 "`length_penalty` of BeamSampler must be a finite number, the exponent alpha. "
                 f"Received: {length_penalty!r}"

@@ -175,6 +175,11 @@ def padded_prompt(prompt, pad_token, limit, name="prompt", may_be_empty=False):
     return prompt.astype("int32"), lengths.astype("int32")
 
 
+def lengths_to_last(marks):
+    """(B,) ints: how long each row of (B, N) booleans is up to its last `True`."""
+    return (marks * np.arange(1, marks.shape[1] + 1)).max(axis=1, initial=0)
+
+
 def _lists_of_ragged(rows):
     """A ragged tensor of TensorFlow, such as tokenizers give, as lists; anything else as it is."""
     return rows.to_list() if hasattr(rows, "row_splits") else rows
@@ -252,10 +257,8 @@ def padded_targets(targets, pad_token, vocabulary_size, end_tokens):
         targets = np.asarray(targets)
         if targets.ndim != 2:
             raise ValueError(f"`targets` must be (B, N) token ids. Received shape: {targets.shape}")
-        places = np.arange(1, targets.shape[1] + 1)
         # Where rows end with the pad token, the first one after a row is its end.
-        counts = (targets != pad_token) | np.isin(targets, end_tokens)
-        lengths = (counts * places).max(axis=1, initial=0)
+        lengths = lengths_to_last((targets != pad_token) | np.isin(targets, end_tokens))
     filled = np.arange(targets.shape[1]) < lengths[:, None]
     check_ids("targets", np.where(filled, targets, 0), vocabulary_size)
     ended = np.isin(targets, end_tokens) & filled

@@ -15,12 +15,12 @@ They mean what they mean in Hugging Face's transformers (its classes
 are named below) and are applied in its order.
 """
 
-import math
 import numbers
 
 import numpy as np
 from keras import ops
 
+from keras_seq.layers.arguments import is_number
 from keras_seq.layers.attention_cache import indices
 
 NEVER = -1e9  # the score of a token that must not be chosen: finite, so that sums stay numbers
@@ -123,8 +123,7 @@ class Constraints:
         _check_count("min_length", min_length)
         _check_count("no_repeat_ngram_size", no_repeat_ngram_size)
         penalty = repetition_penalty
-        number = isinstance(penalty, numbers.Real) and not isinstance(penalty, bool)
-        if not number or not math.isfinite(penalty) or penalty <= 0:
+        if not is_number(penalty) or penalty <= 0:
             raise ValueError(
                 "`repetition_penalty` of Generator must be a positive finite number; 1 changes "
                 f"nothing. Received: {penalty!r}"

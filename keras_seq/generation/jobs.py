@@ -39,9 +39,7 @@ def checked_job(generator, inputs, prompt, max_length, seed, prefix):
             f"Generator. Received: {max_length}"
         )
     sampler = generator.sampler
-    words = seed_words(seed)
-    if seed is None and getattr(sampler, "seed", None) is not None:
-        words = seed_words(sampler.seed)
+    words = seed_words(getattr(sampler, "seed", None) if seed is None else seed)
     inputs = checks.checked_inputs(generator.stepper, inputs)
     prompt, lengths = checked_prompt(generator, prompt, inputs)
     shortest, total = int(lengths.min()), prompt.shape[1] + max_length

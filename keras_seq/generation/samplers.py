@@ -1,13 +1,11 @@
 """Samplers choose the next token from the model's distribution."""
 
-import numbers
-
 from keras import ops
 
 from keras_seq.generation.constraints import NEVER
 from keras_seq.generation.random_numbers import seed_words, uniform
 from keras_seq.generation.rows import entry
-from keras_seq.layers.arguments import check_positive
+from keras_seq.layers.arguments import check_positive, is_number
 
 
 class GreedySampler:
@@ -219,8 +217,7 @@ def _draw(weights, u):
 
 
 def _check_number(owner, name, value, smallest, largest):
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not number or not smallest <= value <= largest or value <= 0:
+    if not is_number(value) or not smallest <= value <= largest or value <= 0:
         expected = f"[{smallest:g}, {largest:g}]" if smallest else f"(0, {largest}]"
         raise ValueError(
             f"`{name}` of {owner} must be a positive number in {expected}. "

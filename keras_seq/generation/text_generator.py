@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_seq._keras import graph_nodes, is_functional
+from keras_seq.generation.checks import lengths_to_last
 from keras_seq.generation.graph import vocabulary_size
 from keras_seq.generation.random_numbers import seed_words
 from keras_seq.layers.arguments import check_positive
@@ -203,8 +204,7 @@ class TextGenerator:
         ended = np.isin(tokens, self.generator.end_tokens)
         beyond = np.cumsum(ended, axis=1) > 0
         # A row that ended without an end token, or never began, is padded, too.
-        counts = (tokens != self.generator.pad_token) & ~beyond
-        lengths = (counts * np.arange(1, tokens.shape[1] + 1)).max(axis=1, initial=0)
+        lengths = lengths_to_last((tokens != self.generator.pad_token) & ~beyond)
         rows = [row[:length].tolist() for row, length in zip(tokens, lengths, strict=True)]
         return [str(self.target_tokenizer.detokenize(row)) if row else "" for row in rows]
 

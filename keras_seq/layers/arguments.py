@@ -1,6 +1,13 @@
 """Checks of constructor arguments that many layers share."""
 
+import math
 import numbers
+
+
+def is_number(value):
+    """Whether `value` is a finite real number, NumPy's included, and no boolean."""
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return number and -math.inf < value < math.inf
 
 
 def check_positive(layer, **sizes):
@@ -16,10 +23,19 @@ def check_positive(layer, **sizes):
 def check_rate(layer, **rates):
     """Raise unless every named rate is in [0, 1)."""
     for name, value in rates.items():
-        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if not number or not 0 <= value < 1:
+        if not is_number(value) or not 0 <= value < 1:
             raise ValueError(
                 f"`{name}` of {layer} is the share of values to drop and must be in [0, 1). "
+                f"Received: {name}={value!r}"
+            )
+
+
+def check_epsilon(layer, **epsilons):
+    """Raise unless every named number is positive and finite."""
+    for name, value in epsilons.items():
+        if not is_number(value) or value <= 0:
+            raise ValueError(
+                f"`{name}` of {layer} keeps a division from zero and must be a positive number. "
                 f"Received: {name}={value!r}"
             )
 

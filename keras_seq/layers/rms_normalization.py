@@ -1,11 +1,9 @@
 """Root mean square normalisation (Zhang & Sennrich 2019)."""
 
-import math
-import numbers
-
 import keras
 from keras import ops
 
+from keras_seq.layers.arguments import check_epsilon
 from keras_seq.layers.sequence_layer import SequenceLayer
 
 
@@ -63,14 +61,3 @@ class RMSNormalization(SequenceLayer):
 
     def get_config(self):
         return {**super().get_config(), "epsilon": self.epsilon}
-
-
-def check_epsilon(layer, **epsilons):
-    """Raise unless every named number is positive and finite."""
-    for name, value in epsilons.items():
-        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if not number or not 0 < value < math.inf:
-            raise ValueError(
-                f"`{name}` of {layer} keeps a division from zero and must be a positive number. "
-                f"Received: {name}={value!r}"
-            )

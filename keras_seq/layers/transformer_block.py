@@ -3,7 +3,7 @@
 import keras
 from keras import initializers
 
-from keras_seq.layers.arguments import check_positive, check_rate
+from keras_seq.layers.arguments import check_epsilon, check_positive, check_rate
 from keras_seq.layers.attention_heads import check_heads
 from keras_seq.layers.feed_forward import FeedForward
 from keras_seq.layers.fresh_initializer import fresh
@@ -12,7 +12,7 @@ from keras_seq.layers.multi_head_attention import (
     check_positions,
     check_window,
 )
-from keras_seq.layers.rms_normalization import RMSNormalization, check_epsilon
+from keras_seq.layers.rms_normalization import RMSNormalization
 from keras_seq.layers.sequence_layer import SequenceLayer
 
 
