@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-ON_JAX := tests/layers tests/generation tests/models tests/training \
-	tests/test_backend_errors.py tests/test_keras_private.py
+ON_JAX := tests/layers tests/stepping tests/inspection tests/generation tests/models tests/training \
+	tests/test_backend_errors.py
 
 .PHONY: demo test check bench clean
 

@@ -84,7 +84,7 @@ class Case:
         layer(x[:, :2])  # builds it
 
         def fill(x):
-            state = layer.initial_state(1, max_length=length + STEPS)
+            state = layer.get_initial_state(1, max_length=length + STEPS)
             return layer(x, initial_state=state, return_state=True)[1]
 
         def step(x, state):

@@ -20,8 +20,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 import keras_seq
-from keras_seq.export.litert_model import model_to_litert
-from keras_seq.export.lstm_fusion import best_steps
+from keras_seq.export.targets._lstm_fusion import best_steps
+from keras_seq.export.targets.litert_model import model_to_litert
 
 TIME, ROUNDS = 100, 100
 FORMS = ("fused", "loop", 2, 4, 8, 16, TIME)

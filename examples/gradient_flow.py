@@ -29,8 +29,8 @@ import keras
 import numpy as np
 
 import keras_seq
-from keras_seq.plots.gradient_flow import gradient_flow as plot_gradient_flow
-from keras_seq.training.gradient_flow import gradient_flow
+from keras_seq.inspection._gradient_flow import gradient_flow
+from keras_seq.plots._gradient_flow import gradient_flow as plot_gradient_flow
 
 
 def parse_arguments(arguments=None):

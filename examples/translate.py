@@ -201,7 +201,7 @@ def draw_attention(options, model, data, translator, sources, outputs):
     targets = [[data.start_id, *map(int, row)] for row in data.target_tokenizer(outputs)]
     width = max(map(len, targets))
     padded = np.array([row + [data.pad_id] * (width - len(row)) for row in targets], "int32")
-    scores = keras_seq.plots.attention_scores(model, {"source": ids, "target": padded})
+    scores = keras_seq.inspection.attention_scores(model, {"source": ids, "target": padded})
     cross = [name for name, s in scores.items() if s.shape[-1] == ids.shape[1]]
     cross = [name for name in cross if not name.startswith("encoder")][-1]
     examples = []

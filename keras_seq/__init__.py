@@ -2,7 +2,7 @@
 
 import importlib
 
-from keras_seq import export, generation, layers, models
+from keras_seq import export, generation, layers, models, stepping
 from keras_seq.version import __version__
 
 __all__ = [
@@ -10,15 +10,17 @@ __all__ = [
     "data",
     "export",
     "generation",
+    "inspection",
     "layers",
     "models",
     "plots",
+    "stepping",
     "testing",
     "training",
 ]
 
 # Imported when first asked for: they need packages that not every user has, or that take time.
-_ON_DEMAND = ("data", "plots", "testing", "training")
+_ON_DEMAND = ("data", "inspection", "plots", "testing", "training")
 
 
 def __getattr__(name):

@@ -14,10 +14,10 @@ except ImportError as error:
         "layers, models and generation work without them"
     ) from error
 
+from keras_seq.data._load import load, pairs
+from keras_seq.data._tokenizers import train_tokenizer
+from keras_seq.data._translation import TranslationData, translation
 from keras_seq.data.date_translation import DateTranslation
-from keras_seq.data.load import load, pairs
-from keras_seq.data.tokenizers import train_tokenizer
-from keras_seq.data.translation import TranslationData, translation
 
 __all__ = [
     "DateTranslation",

@@ -5,7 +5,7 @@ import random
 
 import tensorflow_datasets as tfds
 
-from keras_seq.data.date_forms import FORMS, write_date
+from keras_seq.data._date_forms import FORMS, write_date
 
 SIZES = {"train": 60_000, "validation": 2_000, "test": 2_000}
 LONGEST = 48  # characters of a source text

@@ -1,10 +1,8 @@
-"""Stepping a functional model, and generating sequences with it."""
+"""Generate sequences with a functional model, and score given ones."""
 
-from keras_seq.generation.beam_search import BeamSampler
 from keras_seq.generation.generator import Generated, Generator
-from keras_seq.generation.pointwise import register_pointwise
 from keras_seq.generation.samplers import GreedySampler, RandomSampler, TopKSampler, TopPSampler
-from keras_seq.generation.stepper import Stepper
+from keras_seq.generation.search.beam_search import BeamSampler
 from keras_seq.generation.text_generator import TextGenerator
 
 __all__ = [
@@ -13,9 +11,7 @@ __all__ = [
     "Generator",
     "GreedySampler",
     "RandomSampler",
-    "Stepper",
     "TextGenerator",
     "TopKSampler",
     "TopPSampler",
-    "register_pointwise",
 ]

@@ -6,21 +6,21 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_seq.generation import checks
-from keras_seq.generation.attention import check_attention, generated_attention
-from keras_seq.generation.beam_search import BeamSampler
-from keras_seq.generation.compiled import compiled
-from keras_seq.generation.constraints import Constraints
-from keras_seq.generation.graph import vocabulary_size
-from keras_seq.generation.jobs import checked_job, checked_prompt
-from keras_seq.generation.logits import check_logits
-from keras_seq.generation.sampler_names import get_sampler
-from keras_seq.generation.scoring import scored
-from keras_seq.generation.stepper import Stepper
-from keras_seq.generation.streaming import stream, stream_functions
-from keras_seq.generation.token_loop import loop_start, token_loop
-from keras_seq.layers.arguments import check_positive
-from keras_seq.layers.hoisted_kernels import hoisted_kernels
+from keras_seq.generation import _checks as checks
+from keras_seq.generation._attention import check_attention, generated_attention
+from keras_seq.generation._compiled import compiled
+from keras_seq.generation._logits import check_logits
+from keras_seq.generation._request import checked_job, checked_prompt
+from keras_seq.generation._scoring import scored
+from keras_seq.generation._streaming import stream, stream_functions
+from keras_seq.generation.logits_processors._constraints import Constraints
+from keras_seq.generation.samplers._registry import get_sampler
+from keras_seq.generation.search.beam_search import BeamSampler
+from keras_seq.generation.search.token_loop import loop_start, token_loop
+from keras_seq.layers._arguments import check_positive
+from keras_seq.layers.attention._hoisted_kernels import hoisted_kernels
+from keras_seq.stepping._target_graph import vocabulary_size
+from keras_seq.stepping.stepper import Stepper
 
 
 class Generated(NamedTuple):

@@ -5,11 +5,11 @@ import warnings
 import numpy as np
 from keras import ops
 
-from keras_seq._keras import graph_nodes, is_functional
-from keras_seq.generation.checks import lengths_to_last
-from keras_seq.generation.graph import vocabulary_size
-from keras_seq.generation.random_numbers import seed_words
-from keras_seq.layers.arguments import check_positive
+from keras_seq.generation._checks import lengths_to_last
+from keras_seq.generation.samplers._random_numbers import seed_words
+from keras_seq.layers._arguments import check_positive
+from keras_seq.stepping._keras_private import graph_nodes, is_functional
+from keras_seq.stepping._target_graph import vocabulary_size
 
 UNKNOWN_PIECES = ("<unk>", "[UNK]")  # of SentencePiece, of WordPiece
 

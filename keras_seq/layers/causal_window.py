@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_seq.layers.arguments import check_positive, check_rank
+from keras_seq.layers._arguments import check_positive, check_rank
 from keras_seq.layers.sequence_layer import SequenceLayer, implicit_mask
 
 
@@ -55,7 +55,7 @@ class CausalWindow(SequenceLayer):
         check_rank("CausalWindow", "x", input_shape, 3, "(B, T, D)")
         self.features = input_shape[-1]
 
-    def initial_state(self, batch_size, max_length=None):
+    def get_initial_state(self, batch_size, max_length=None):
         """Zeros: nothing comes before the start.
 
         Args:
@@ -84,7 +84,7 @@ class CausalWindow(SequenceLayer):
         check_rank("CausalWindow", "x", x.shape, 3, "(B, T, D)")
         mask = implicit_mask(x, mask)
         if initial_state is None:
-            initial_state = self.initial_state(ops.shape(x)[0])
+            initial_state = self.get_initial_state(ops.shape(x)[0])
         window = ops.cast(initial_state["window"], x.dtype)
         # Position p + t holds x_t, what is before it was there before the start.
         past = ops.concatenate([window, x], axis=1)  # (B, p + T, D)

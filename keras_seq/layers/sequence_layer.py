@@ -5,7 +5,7 @@ import inspect
 import keras
 from keras import ops
 
-from keras_seq._keras import get_mask, standalone_output_spec
+from keras_seq.layers._keras_private import get_mask, standalone_output_spec
 
 
 class SequenceLayer(keras.layers.Layer):
@@ -18,8 +18,8 @@ class SequenceLayer(keras.layers.Layer):
     and a layer keeps the contract when three members agree:
 
     - `call(x)` runs the whole sequence at once.
-    - `initial_state(batch_size, max_length)` is the state before the first step, a nest of tensors
-      of fixed shape, so that it can live in a `while_loop`, a LiteRT signature or a server.
+    - `get_initial_state(batch_size, max_length)` is the state before the first step, a nest of
+      tensors of fixed shape, so that it can live in a `while_loop`, a LiteRT signature or a server.
     - `step(x_t, state)` runs one time step.
 
     `call(x, initial_state=state, return_state=True)` is the bridge between the two, and the law is
@@ -27,8 +27,8 @@ class SequenceLayer(keras.layers.Layer):
     makes the law hold by construction where it can: `step` *is* `call` on a chunk of one.
 
     A subclass writes `call` (with `initial_state=None, return_state=False` among its arguments),
-    `initial_state` where it has a state, and sets `causal = False` where its output at `t` looks at
-    inputs after `t`; such a layer can be called but not stepped.
+    `get_initial_state` where it has a state, and sets `causal = False` where its output at `t`
+    looks at inputs after `t`; such a layer can be called but not stepped.
 
     The contract is also the idea of DeepMind's SequenceLayers (arXiv 2507.23292); here it holds for
     plain Keras layers in plain functional models.
@@ -46,7 +46,7 @@ class SequenceLayer(keras.layers.Layer):
     x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
     whole = layer(x)                                        # (B, T, U)
 
-    state = layer.initial_state(batch_size=2)
+    state = layer.get_initial_state(batch_size=2)
     for t in range(5):
         y, state = layer.step(x[:, t : t + 1], state)       # (B, 1, U)
     np.testing.assert_allclose(y[:, 0], whole[:, -1], atol=1e-6)
@@ -59,7 +59,7 @@ class SequenceLayer(keras.layers.Layer):
         super().__init__(**kwargs)
         self.supports_masking = True
 
-    def initial_state(self, batch_size, max_length=None):
+    def get_initial_state(self, batch_size, max_length=None):
         """The state before the first step.
 
         Args:
@@ -76,12 +76,16 @@ class SequenceLayer(keras.layers.Layer):
         """
         return ()
 
+    def _standardize_state(self, initial_state, batch_size):
+        """The state that `call` makes of what it is given as `initial_state`."""
+        return initial_state
+
     def step(self, x, state, mask=None, **kwargs):
         """Run one time step (or a short chunk of steps) from `state`.
 
         Args:
             x: inputs of the step, (B, 1, D), or (B, 1) token ids where the layer takes ids.
-            state: what `initial_state` or an earlier `step` gave.
+            state: what `get_initial_state` or an earlier `step` gave.
             mask: optional (B, 1) boolean, False where the step is to leave the state as it is.
             **kwargs: further arguments of `call`.
 
@@ -119,7 +123,7 @@ class SequenceLayer(keras.layers.Layer):
         if not self.built:
             raise ValueError(
                 f"`{self.name}` ({type(self).__name__}) has no weights yet, and its state depends "
-                "on them. Call the layer once, or `build` it, before `initial_state`."
+                "on them. Call the layer once, or `build` it, before `get_initial_state`."
             )
 
     def _check_causal(self):

@@ -5,21 +5,21 @@ import inspect
 
 import keras
 
-from keras_seq.testing import laws_of_form, laws_of_time
-from keras_seq.testing.subject import LawBroken, Skip, Subject
+from keras_seq.testing import _form_invariants, _time_invariants
+from keras_seq.testing._subject import LawBroken, Skip, Subject
 
 _LAWS = {
-    "stepping equals calling": laws_of_time.stepping_equals_calling,
-    "padding changes nothing": laws_of_time.padding_changes_nothing,
-    "the future changes nothing": laws_of_time.the_future_changes_nothing,
-    "rows do not mix": laws_of_time.rows_do_not_mix,
-    "fully masked rows are finite": laws_of_time.fully_masked_rows_are_finite,
-    "output shape as computed": laws_of_form.output_shape_as_computed,
-    "gradients are finite": laws_of_form.gradients_are_finite,
-    "config round trip": laws_of_form.config_round_trip,
-    "saving round trip": laws_of_form.saving_round_trip,
-    "mixed precision": laws_of_form.mixed_precision,
-    "XLA changes nothing": laws_of_form.xla_changes_nothing,
+    "stepping equals calling": _time_invariants.stepping_equals_calling,
+    "padding changes nothing": _time_invariants.padding_changes_nothing,
+    "the future changes nothing": _time_invariants.the_future_changes_nothing,
+    "rows do not mix": _time_invariants.rows_do_not_mix,
+    "fully masked rows are finite": _time_invariants.fully_masked_rows_are_finite,
+    "output shape as computed": _form_invariants.output_shape_as_computed,
+    "gradients are finite": _form_invariants.gradients_are_finite,
+    "config round trip": _form_invariants.config_round_trip,
+    "saving round trip": _form_invariants.saving_round_trip,
+    "mixed precision": _form_invariants.mixed_precision,
+    "XLA changes nothing": _form_invariants.xla_changes_nothing,
 }
 
 LAWS = tuple(_LAWS)

@@ -1,11 +1,9 @@
-"""Training on long sequences: truncated back-propagation through time, its data, gradient flow."""
+"""Training on long sequences: truncated back-propagation through time, its data."""
 
-from keras_seq.training.chunks import chunks
-from keras_seq.training.gradient_flow import gradient_flow
+from keras_seq.training._chunks import chunks
 from keras_seq.training.truncated_bptt import TruncatedBPTT
 
 __all__ = [
     "TruncatedBPTT",
     "chunks",
-    "gradient_flow",
 ]

@@ -5,11 +5,11 @@ import inspect
 import keras
 from keras import ops
 
-from keras_seq._keras import functional_of, is_functional
-from keras_seq.generation.graph import input_names
-from keras_seq.generation.stepper import Stepper
-from keras_seq.layers.arguments import check_positive
+from keras_seq.layers._arguments import check_positive
 from keras_seq.layers.sequence_layer import check_marks
+from keras_seq.stepping._keras_private import functional_of, is_functional
+from keras_seq.stepping._target_graph import input_names
+from keras_seq.stepping.stepper import Stepper
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
@@ -269,7 +269,7 @@ class _ResettingStepper(Stepper):
             )
         if _takes_reset(layer):
             return
-        if keras.tree.flatten(layer.initial_state(1, 1)):
+        if keras.tree.flatten(layer.get_initial_state(1, 1)):
             raise ValueError(
                 f"{who} looks back in time and its state cannot be reset, so documents in one row "
                 "would leak into each other. TruncatedBPTT takes recurrent layers (keras_seq.layers"
@@ -279,12 +279,12 @@ class _ResettingStepper(Stepper):
 
     def zeros(self, batch_size):
         """The states of all recurrent layers before the first step, as a flat list."""
-        state = self.initial_state(batch_size=batch_size)
+        state = self.get_initial_state(batch_size=batch_size)
         return keras.tree.flatten(self._in_order(state["layers"]))
 
     def run(self, x, states, reset):
         """Run the model on a chunk: `(outputs, states)`, states as a flat list."""
-        state = self.initial_state(batch_size=ops.shape(x)[0])
+        state = self.get_initial_state(batch_size=ops.shape(x)[0])
         states = keras.tree.pack_sequence_as(self._in_order(state["layers"]), states)
         y, state = self.prefill(x, self._with(state, states, reset))
         return y, keras.tree.flatten(self._in_order(state["layers"]))

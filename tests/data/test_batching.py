@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_seq.data.batching import choose_shapes, make_batches, merge_small_buckets
+from keras_seq.data._batching import choose_shapes, make_batches, merge_small_buckets
 
 SOURCES = tf.ragged.constant([[5, 6, 7, 3], [8, 3], [9, 9, 9, 9, 9, 3]], dtype="int32")
 TARGETS = tf.ragged.constant([[10, 11], [12], [13, 14, 15]], dtype="int32")

@@ -3,7 +3,7 @@ import itertools
 
 import pytest
 
-from keras_seq.data.date_forms import FORMS, reads_one_way, write_date
+from keras_seq.data._date_forms import FORMS, reads_one_way, write_date
 
 DATE = datetime.date(2021, 3, 3)
 

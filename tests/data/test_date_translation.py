@@ -3,7 +3,7 @@ import unicodedata
 
 import tensorflow_datasets as tfds
 
-from keras_seq.data.date_forms import FORMS
+from keras_seq.data._date_forms import FORMS
 from keras_seq.data.date_translation import LONGEST, make_splits
 
 

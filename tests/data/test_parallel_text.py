@@ -1,7 +1,7 @@
 import pytest
 
-from keras_seq.data.load import find_builder
-from keras_seq.data.parallel_text import choose_columns, hold_out
+from keras_seq.data._load import find_builder
+from keras_seq.data._parallel_text import choose_columns, hold_out
 
 
 def test_columns_come_from_supervised_keys_or_the_two_languages(write_folder, date_dir):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras.ops import convert_to_numpy as numpy
 
-from keras_seq.generation import Stepper
+from keras_seq.stepping import Stepper
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = {"V": 12, "N": 2, "H": 2, "D": 8, "inner_dim": 16, "length": 6}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_seq.export import ExportError, ExportReport
-from keras_seq.export.agreement import compare
+from keras_seq.export._agreement import compare
 from keras_seq.export.report import readable_size
 
 TOKENS = np.array([[4, 5, 3, 0], [6, 3, 0, 0]])

@@ -1,7 +1,7 @@
 import pytest
 
 from keras_seq.export import ExportError
-from keras_seq.export.files import is_file, is_saved_model, size_of, written_beside
+from keras_seq.export._files import is_file, is_saved_model, size_of, written_beside
 
 
 def test_what_is_written_appears_whole_and_replaces_what_was_there(tmp_path):

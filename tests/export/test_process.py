@@ -1,6 +1,7 @@
 import pytest
 
-from keras_seq.export import ExportError, process
+from keras_seq.export import ExportError
+from keras_seq.export import _process as process
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import pytest
 from keras import layers
 
 from keras_seq.generation import Generator, RandomSampler
-from keras_seq.generation.checks import padded_prompt, padded_targets
+from keras_seq.generation._checks import padded_prompt, padded_targets
+from keras_seq.inspection import attention_scores
 from keras_seq.layers import (
     GRU,
     MultiHeadCrossAttention,
@@ -12,7 +13,6 @@ from keras_seq.layers import (
     PositionalEmbedding,
     TransformerEncoderBlock,
 )
-from keras_seq.plots import attention_scores
 from tests.generation.generation_models import (
     hybrid,
     log_probabilities,

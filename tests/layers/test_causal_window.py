@@ -61,4 +61,4 @@ def test_what_is_wrong_is_told():
     with pytest.raises(ValueError, match="`x` of CausalWindow"):
         CausalWindow(2)(np.zeros((2, 3), "float32"))
     with pytest.raises(ValueError, match="no weights yet"):
-        CausalWindow(2).initial_state(1)
+        CausalWindow(2).get_initial_state(1)

@@ -2,11 +2,11 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from layer_equations import normal
 
 import keras_seq as ks
 from keras_seq.layers.sequence_layer import SequenceLayer, implicit_mask
 from keras_seq.testing import check_sequence_layer
+from tests.layers.layer_equations import normal
 
 
 class RunningSum(SequenceLayer):
@@ -15,11 +15,11 @@ class RunningSum(SequenceLayer):
     def call(self, x, mask=None, initial_state=None, return_state=False):
         if mask is not None:
             x = ops.where(ops.expand_dims(mask, -1), x, ops.zeros_like(x))
-        start = self.initial_state(ops.shape(x)[0]) if initial_state is None else initial_state
+        start = self.get_initial_state(ops.shape(x)[0]) if initial_state is None else initial_state
         y = ops.cumsum(x, axis=1) + ops.expand_dims(ops.cast(start, x.dtype), 1)
         return (y, y[:, -1]) if return_state else y
 
-    def initial_state(self, batch_size, max_length=None):
+    def get_initial_state(self, batch_size, max_length=None):
         return ops.zeros((batch_size, 4), dtype=self.compute_dtype)
 
     def compute_output_shape(self, x_shape):
@@ -41,7 +41,7 @@ def test_a_layer_of_ones_own_that_defines_call_and_state_keeps_the_laws():
 
 
 def test_a_layer_without_a_state_has_the_empty_tuple():
-    assert ks.layers.FeedForward(3).initial_state(2, 5) == ()
+    assert ks.layers.FeedForward(3).get_initial_state(2, 5) == ()
 
 
 def test_a_layer_that_is_not_causal_refuses_to_step_and_says_so():
@@ -59,7 +59,7 @@ def test_a_layer_that_is_not_causal_refuses_to_step_and_says_so():
 )
 def test_a_state_that_depends_on_weights_needs_a_built_layer(layer):
     with pytest.raises(ValueError, match=f"`{layer.name}` .*no weights yet"):
-        layer.initial_state(2, 5, context=normal(2, 3, 4))
+        layer.get_initial_state(2, 5, context=normal(2, 3, 4))
 
 
 def test_the_step_mask_is_dropped_where_call_has_none():

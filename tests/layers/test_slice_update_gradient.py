@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 from keras import ops
-from layer_equations import normal
 
 import keras_seq  # noqa: F401  (registers the gradient)
+from tests.layers.layer_equations import normal
 
 pytestmark = pytest.mark.needs_tensorflow(reason="TensorFlow alone lacks this gradient")
 

@@ -5,9 +5,9 @@ from keras import layers
 from keras.ops import convert_to_numpy as numpy
 
 from keras_seq import models
-from keras_seq._keras import get_mask
-from keras_seq.generation import Stepper
 from keras_seq.layers import PositionalEmbedding, TransformerDecoderBlock
+from keras_seq.layers._keras_private import get_mask
+from keras_seq.stepping import Stepper
 
 TOKENS = np.array([[2, 4, 5, 9], [2, 6, 0, 0]], "int32")
 LLAMA = {

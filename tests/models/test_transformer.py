@@ -4,8 +4,8 @@ import pytest
 from keras.ops import convert_to_numpy as numpy
 
 from keras_seq import models
-from keras_seq._keras import get_mask
-from keras_seq.generation import Stepper
+from keras_seq.layers._keras_private import get_mask
+from keras_seq.stepping import Stepper
 
 INPUTS = {
     "source": np.array([[4, 5, 6, 7, 3], [9, 8, 3, 0, 0]], "int32"),

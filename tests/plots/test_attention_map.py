@@ -12,7 +12,7 @@ pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
 
 from keras_seq.plots import attention_map, attention_maps
-from keras_seq.plots.fonts import Fonts
+from keras_seq.plots._fonts import Fonts
 
 KOREAN = "2024년 12월 3일 화요일 오전 "
 
@@ -106,7 +106,7 @@ def test_several_examples_share_one_picture():
 
 
 def test_scripts_without_a_font_are_shown_by_code_point_and_without_warnings(monkeypatch):
-    monkeypatch.setattr("keras_seq.plots.fonts._ranked_families", lambda first: ())
+    monkeypatch.setattr("keras_seq.plots._fonts._ranked_families", lambda first: ())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure = attention_map(weights(2, 3), ["12", "월", "화요"], ["a월b", "c"], title="한")
@@ -141,7 +141,7 @@ def test_a_font_is_taken_only_if_it_has_the_glyphs(monkeypatch):
 
     # Two families that matplotlib brings along; only the second has a letter of the first's gap.
     families = tuple((name, str(findfont(name)), 0) for name in ("cmtt10", "STIXGeneral"))
-    monkeypatch.setattr("keras_seq.plots.fonts._ranked_families", lambda first: families)
+    monkeypatch.setattr("keras_seq.plots._fonts._ranked_families", lambda first: families)
     fonts = Fonts(["aの", "월"])
     assert fonts.families[1:] == ["STIXGeneral"]
     assert fonts.showable("aの") == "aの"

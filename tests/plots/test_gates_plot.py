@@ -4,8 +4,8 @@ import pytest
 pytest.importorskip("matplotlib")
 
 import keras_seq as ks
-from keras_seq.layers.gates import gates as gates_of
-from keras_seq.plots.gates import gates
+from keras_seq.inspection._gates import gates as gates_of
+from keras_seq.plots._gates import gates
 
 B, T, U = 2, 7, 5
 

@@ -3,7 +3,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from keras_seq.plots.gradient_flow import gradient_flow
+from keras_seq.plots._gradient_flow import gradient_flow
 
 NORMS = {
     "tanh": 10.0 ** np.arange(-9, 1),

@@ -5,7 +5,7 @@ pytest.importorskip("matplotlib")
 
 import keras_seq as ks
 from keras_seq.layers import sinusoidal_positions
-from keras_seq.plots.positional_encoding import positional_encoding
+from keras_seq.plots._positional_encoding import positional_encoding
 
 
 def curves(figure):

@@ -12,8 +12,8 @@ SHAPE = (3, 5, 4)
 
 
 class CacheOffByOne(ks.layers.MultiHeadSelfAttention):
-    def initial_state(self, batch_size, max_length=None):
-        state = super().initial_state(batch_size, max_length + 1)
+    def get_initial_state(self, batch_size, max_length=None):
+        state = super().get_initial_state(batch_size, max_length + 1)
         return {**state, "position": state["position"] + 1, "valid": state["valid"] | True}
 
 
@@ -38,7 +38,7 @@ class StateGrows(ks.layers.FeedForward):
         y = super().call(x)
         return (y, [*initial_state, x]) if return_state else y
 
-    def initial_state(self, batch_size, max_length=None):
+    def get_initial_state(self, batch_size, max_length=None):
         return []
 
 
@@ -65,8 +65,8 @@ def hidden(x):
 
 
 class IgnoresContextMask(ks.layers.MultiHeadCrossAttention):
-    def initial_state(self, batch_size, max_length=None, context=None, context_mask=None):
-        state = super().initial_state(batch_size, max_length, context)
+    def get_initial_state(self, batch_size, max_length=None, context=None, context_mask=None):
+        state = super().get_initial_state(batch_size, max_length, context)
         return {**state, "valid": ops.ones_like(state["valid"])}
 
 

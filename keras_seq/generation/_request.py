@@ -1,0 +1,95 @@
+"""A call of a `Generator`, checked: what its compiled functions are given."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_seq.generation import _checks as checks
+from keras_seq.generation.samplers._random_numbers import seed_words
+from keras_seq.layers._arguments import check_positive
+
+
+class Job(NamedTuple):
+    """What `generate` and `stream` give their compiled functions.
+
+    Attributes:
+        static: `(prefill, max_length, prompted)`, which choose the compiled function.
+        arguments: `(inputs, prompt, lengths, given)` of `Generator.decode`.
+        seed: (2,) int32, or `None` for a sampler that does not draw.
+        total: width of the rows, prompt and new tokens.
+    """
+
+    static: Any
+    arguments: Any
+    seed: Any
+    total: Any
+
+
+def checked_job(generator, inputs, prompt, max_length, seed, prefix):
+    """The `Job` of a call; the arguments are those of `Generator.generate`.
+
+    Raises:
+        TypeError, ValueError: see `Generator.generate`.
+    """
+    max_length = generator.max_length if max_length is None else max_length
+    check_positive("generate", max_length=max_length)
+    if max_length < generator.constraints.min_length:
+        raise ValueError(
+            f"`max_length` must not be below min_length={generator.constraints.min_length} of the "
+            f"Generator. Received: {max_length}"
+        )
+    sampler = generator.sampler
+    words = seed_words(getattr(sampler, "seed", None) if seed is None else seed)
+    inputs = checks.checked_inputs(generator.stepper, inputs)
+    prompt, lengths = checked_prompt(generator, prompt, inputs)
+    shortest, total = int(lengths.min()), prompt.shape[1] + max_length
+    subject = f"`prompt` with `max_length` = {max_length} new tokens, but for the last,"
+    checks.check_positions(generator.model, generator.stepper.target, total - 1, subject)
+    # The shortest prompt's tokens, but for the last, are read at once. Of prompts of different
+    # lengths a power of two, so that they share a few compiled functions.
+    prefill = shortest - 1
+    if 0 < prefill and shortest < prompt.shape[1]:
+        prefill = 1 << (prefill.bit_length() - 1)
+    given = None
+    if prefix is not None:
+        prefix, prefix_lengths = checks.padded_prefix(
+            prefix,
+            len(prompt),
+            generator.pad_token,
+            generator.vocabulary_size,
+            generator.end_tokens,
+            max_length,
+        )
+        given = lengths + prefix_lengths
+        rows = prompt, lengths, prefix, prefix_lengths
+        prompt = checks.joined_rows(*rows, total, generator.pad_token)
+    prompted = given is not None or prompt.shape[1] > prefill + 1
+    return Job(
+        static=(prefill, max_length, prompted),
+        arguments=(inputs, prompt, lengths, given),
+        seed=words if getattr(sampler, "needs_seed", False) else None,
+        total=total,
+    )
+
+
+def checked_prompt(generator, prompt, inputs, rows=1):
+    """`(prompt, lengths)`: (B, P) int32 ids and (B,) int32 how many of them each row has.
+
+    Args:
+        generator: whose vocabulary, padding and start token count.
+        prompt: see `Generator.generate`; `None` is the start token.
+        inputs: checked context, whose batch size the prompt must have.
+        rows: the batch size where there is neither prompt nor context.
+    """
+    batch = next((v.shape[0] for v in inputs.values()), None)
+    if prompt is None:
+        if generator.start_token is None:
+            raise ValueError("`prompt` must be given, or the Generator built with a `start_token`.")
+        prompt = np.full((batch or rows, 1), generator.start_token, "int32")
+        return prompt, np.ones(len(prompt), "int32")
+    prompt, lengths = checks.padded_prompt(prompt, generator.pad_token, generator.input_size)
+    if batch is not None and batch != len(prompt):
+        raise ValueError(
+            f"`prompt` has {len(prompt)} rows and `inputs` have {batch}; they must be equal."
+        )
+    return prompt, lengths

@@ -1,0 +1,64 @@
+"""Token by token: one compiled turn of the loop, called from Python."""
+
+import numpy as np
+from keras import ops
+
+from keras_seq.generation.search.token_loop import LoopStart, first_turn, next_turn
+
+
+def stream_functions(generator, prefill, max_length, prompted):
+    """The two functions of a stream, to be compiled.
+
+    Args:
+        generator: the `Generator`.
+        prefill: static int, see `Generator.decode`.
+        max_length: static int N.
+        prompted: whether rows have prompt or prefix tokens that the loop has to read.
+
+    Returns:
+        `begin(inputs, prompt, lengths, given)`, which gives `(fixed, variables)`, and
+        `advance(fixed, seed, variables)`, which gives `(tokens of the place, variables)`.
+    """
+
+    def begin(inputs, prompt, lengths, given):
+        generator.trace_count += 1
+        start = generator.loop_start(inputs, prompt, lengths, prefill, max_length, given)
+        fixed = {"context": start.state["context"], "lengths": start.lengths}
+        if prompted:
+            fixed["given"] = start.given
+        return fixed, first_turn(start)
+
+    def advance(fixed, seed, variables):
+        generator.trace_count += 1
+        state = {"context": fixed["context"]}
+        start = LoopStart(
+            None, state, None, fixed["lengths"], fixed.get("given"), max_length=max_length
+        )
+        i, tokens, *rest = next_turn(generator, start, seed, *variables)
+        chosen = ops.take(tokens, i - 1, axis=1)  # (B,)
+        return chosen, (i, tokens, *rest)
+
+    return begin, advance
+
+
+def stream(begin, advance, arguments, seed, places):
+    """Yield the tokens of each place.
+
+    Args:
+        begin, advance: compiled `stream_functions`.
+        arguments: of `begin`.
+        seed: (2,) int32 or `None`.
+        places: `(first, shown, end)`: the place of the first turn, the first place to yield and the
+            one after the last.
+
+    Yields:
+        (B,) int32 NumPy arrays.
+    """
+    fixed, variables = begin(*arguments)
+    first, shown, end = places
+    for place in range(first, end):
+        tokens, variables = advance(fixed, seed, variables)
+        if place >= shown:
+            yield np.asarray(ops.convert_to_numpy(tokens))
+        if ops.convert_to_numpy(variables[3]).all():
+            return

@@ -1,0 +1,1 @@
+"""Logits processors change what the next token is chosen from."""

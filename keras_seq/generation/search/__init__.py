@@ -1,0 +1,1 @@
+"""Search strategies: the loop over time."""

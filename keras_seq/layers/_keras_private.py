@@ -1,0 +1,26 @@
+"""What layers need of private Keras: the masks that travel with tensors, and traced output specs.
+
+The graph of functional models is in `stepping/_keras_private.py`; nothing else is private.
+"""
+
+import keras
+from keras.src.backend import get_keras_mask, set_keras_mask
+
+__all__ = ["get_mask", "set_mask", "standalone_output_spec"]
+
+
+def get_mask(x):
+    """The mask (B, T) that a Keras layer attached to `x`, or `None`."""
+    return None if x is None else get_keras_mask(x)
+
+
+def set_mask(x, mask):
+    """Attach `mask` (B, T) to `x`, as a Keras layer does, and return `x`."""
+    if mask is not None:
+        set_keras_mask(x, mask)
+    return x
+
+
+def standalone_output_spec(layer, *args, **kwargs):
+    """Output specs of `layer` found by tracing its `call`, whatever `compute_output_shape` says."""
+    return keras.Operation.compute_output_spec(layer, *args, **kwargs)

@@ -1,0 +1,114 @@
+"""Rotary positions (Su et al. 2021)."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_seq.layers.sequence_layer import SequenceLayer
+
+
+@keras.saving.register_keras_serializable(package="keras_seq")
+class RotaryEmbedding(SequenceLayer):
+    r"""Turns pairs of features by an angle that grows with the position (Su et al. 2021, RoFormer).
+
+        angle_i = t / (scaling_factor * max_wavelength^(2 i / K))        # i = 0 .. K/2 - 1
+        y_i         = x_i cos(angle_i) - x_{i + K/2} sin(angle_i)
+        y_{i + K/2} = x_{i + K/2} cos(angle_i) + x_i sin(angle_i)
+
+    (section 3.2.2, equation 34.) The product of two turned vectors depends on the distance of their
+    positions alone, which is why queries and keys are turned. The paper pairs neighbours, 2i with
+    2i + 1; here, as in KerasHub, the halves are paired, which is the same up to a fixed permutation
+    of the features. The state is the position of the next time step.
+
+    Args:
+        max_wavelength: base of the wavelengths.
+        scaling_factor: positions are divided by it, to fit longer sequences into the angles of
+            shorter ones (Chen et al. 2023, position interpolation).
+
+    Call arguments, returns: see `call`.
+
+    Raises:
+        ValueError: if an argument is not positive, or K is odd.
+
+    Example:
+
+    ```python
+    import numpy as np
+    import keras_seq
+
+    layer = keras_seq.layers.RotaryEmbedding()
+    query = np.ones((2, 5, 3, 8), "float32")  # (B, T, H, K)
+    print(layer(query).shape)  # (2, 5, 3, 8)
+    ```
+    """
+
+    def __init__(self, max_wavelength=10000, scaling_factor=1.0, **kwargs):
+        super().__init__(**kwargs)
+        given = {"max_wavelength": max_wavelength, "scaling_factor": scaling_factor}
+        for name, value in given.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+                raise ValueError(
+                    f"`{name}` of RotaryEmbedding must be a number above 0. "
+                    f"Received: {name}={value!r}"
+                )
+        self.max_wavelength = max_wavelength
+        self.scaling_factor = scaling_factor
+
+    def build(self, input_shape):
+        if len(input_shape) not in (3, 4):
+            raise ValueError(
+                "`x` of RotaryEmbedding must have shape (B, T, D) or (B, T, H, K). "
+                f"Received: x of shape {tuple(input_shape)}"
+            )
+        width = input_shape[-1]
+        if width is None or width % 2:
+            raise ValueError(
+                "The last axis of `x` of RotaryEmbedding (K, or `key_dim` of an attention layer) "
+                f"must be even: its features are turned in pairs. Received: {width}"
+            )
+
+    def get_initial_state(self, batch_size, max_length=None):
+        """The position, an int32 scalar, at zero."""
+        return {"position": ops.zeros((), dtype="int32")}
+
+    def call(self, x, initial_state=None, return_state=False):
+        """Turn.
+
+        Args:
+            x: (B, T, D) or (B, T, H, K) floats, the last axis even.
+            initial_state: the position of the first time step, as `get_initial_state` gives it.
+            return_state: return the state, too.
+
+        Returns:
+            y of x's shape, then the state where asked for.
+        """
+        position = 0 if initial_state is None else initial_state["position"]
+        y = self.turn(x, *self.angles(x, position))
+        if not return_state:
+            return y
+        return y, {"position": ops.cast(position + ops.shape(x)[1], "int32")}
+
+    def angles(self, x, position):
+        """Cosines and sines for x, whose first time step is at `position`, in x's dtype."""
+        width = x.shape[-1]
+        speed = self.max_wavelength ** (-2.0 * np.arange(width // 2) / width) / self.scaling_factor
+        # The first half turns backwards: of the two sines it has the one with the minus sign.
+        speed = ops.convert_to_tensor(np.concatenate([-speed, speed]), "float32")
+        t = ops.cast(position + ops.arange(ops.shape(x)[1], dtype="int32"), "float32")
+        angle = ops.reshape(t, (-1, *[1] * (len(x.shape) - 2))) * speed  # (T, K) or (T, 1, K)
+        return ops.cast(ops.cos(angle), x.dtype), ops.cast(ops.sin(angle), x.dtype)
+
+    def turn(self, x, cosine, sine):
+        """Turn x by what `angles` gave; queries and keys share it."""
+        first, second = ops.split(x, 2, axis=-1)
+        return x * cosine + ops.concatenate([second, first], axis=-1) * sine
+
+    def compute_output_shape(self, x_shape):
+        return tuple(x_shape)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "max_wavelength": self.max_wavelength,
+            "scaling_factor": self.scaling_factor,
+        }

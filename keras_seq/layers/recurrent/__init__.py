@@ -1,0 +1,1 @@
+"""Recurrent layers, their cells and the engine that runs them over time."""

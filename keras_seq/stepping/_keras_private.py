@@ -1,0 +1,52 @@
+"""The only place that touches the private graph of a functional model.
+
+Public Keras has no way to walk a functional model node by node. Everything of that kind is here,
+small enough to be checked against each supported Keras version
+(`tests/stepping/test_keras_private.py`); what layers need of private Keras, the implicit masks, is
+in `layers/_keras_private.py`.
+"""
+
+import keras
+
+__all__ = [
+    "fill_arguments",
+    "functional_of",
+    "graph_nodes",
+    "graph_outputs",
+    "is_functional",
+]
+
+
+def is_functional(operation):
+    """Whether `operation` is a model with a graph to walk (functional or a built Sequential)."""
+    return isinstance(operation, keras.Model) and functional_of(operation) is not None
+
+
+def functional_of(model):
+    """The functional model behind `model`, or `None` where there is no graph (a subclassed one)."""
+    if isinstance(model, keras.Sequential):
+        return getattr(model, "_functional", None)
+    return model if hasattr(model, "_nodes_by_depth") else None
+
+
+def graph_nodes(model):
+    """The nodes of a functional model in an order in which they can be run, inputs left out."""
+    by_depth = functional_of(model)._nodes_by_depth
+    return [
+        node
+        for depth in sorted(by_depth, reverse=True)
+        for node in by_depth[depth]
+        if node.operation and not node.is_input
+    ]
+
+
+def graph_outputs(model):
+    """`(symbolic outputs, pack)`; `pack` puts a flat list back into the model's own structure."""
+    functional = functional_of(model)
+    structure = functional._outputs_struct
+    return functional.outputs, lambda flat: keras.tree.pack_sequence_as(structure, flat)
+
+
+def fill_arguments(node, values):
+    """`(args, kwargs)` of a node, each symbolic tensor replaced by `values[id(tensor)]`."""
+    return node.arguments.fill_in(values)

@@ -1,0 +1,198 @@
+import keras
+import numpy as np
+import pytest
+
+import keras_seq
+from keras_seq.export import ExportError
+from keras_seq.export.targets._exported_model import ExportedModel
+from keras_seq.export.targets._lstm_fusion import best_steps, is_fusable
+from keras_seq.export.targets.litert_model import model_to_litert
+from keras_seq.layers import GRU, LSTM
+
+
+def sequence_model(kind, units=64, time=None, features=8):
+    x = keras.Input((time, features), name="x")
+    return keras.Model(x, kind(units, return_sequences=True, name="y")(x))
+
+
+def tagger():
+    """Ids in, masked where 0, two outputs by name: recurrences one on the other."""
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    x = keras.layers.Embedding(30, 8, mask_zero=True)(ids)
+    x = GRU(8, return_sequences=True)(LSTM(8, return_sequences=True)(x))
+    return keras.Model(ids, {"tags": keras.layers.Dense(5)(x), "features": x})
+
+
+@pytest.mark.parametrize("units", [64, 256])
+@pytest.mark.parametrize("kind", [LSTM, GRU])
+def test_a_recurrence_of_a_hundred_steps_agrees(kind, units, tmp_path):
+    path = tmp_path / "m.tflite"
+    report = model_to_litert(sequence_model(kind, units), path, time=100)
+    assert report.agrees and report.largest_difference <= 1e-5 and report.atol == 1e-5
+    assert all(op.isupper() for op in report.ops)
+    assert report.signatures["serve"] == f"x float32[1, 100, 8] -> y float32[1, 100, {units}]"
+
+
+@pytest.mark.parametrize("kind", [LSTM, GRU])
+def test_int8_weights_make_a_small_file_that_agrees_more_loosely(kind, tmp_path):
+    path, model = tmp_path / "m.tflite", sequence_model(kind, 256)
+    report = model_to_litert(model, path, time=100, quantize="int8")
+    assert report.agrees and 1e-4 < report.largest_difference < report.atol == 0.1
+    assert report.size == path.stat().st_size < 1.5 * model.count_params() + 2e5
+
+
+def test_the_fused_operator_starts_each_sequence_anew(tmp_path):
+    x = np.random.default_rng(0).normal(size=(6, 9, 8)).astype("float32")  # three runs of two rows
+    model = sequence_model(LSTM, 16)
+    report = model_to_litert(
+        model, tmp_path / "m.tflite", time=9, batch_size=2, inputs=x, recurrence="fused"
+    )
+    assert report.agrees and report.inputs == 3
+    assert report.ops["UNIDIRECTIONAL_SEQUENCE_LSTM"] == 1 and "WHILE" not in report.ops
+
+
+@pytest.mark.parametrize("recurrence", ["loop", 4, pytest.param(13, marks=pytest.mark.thorough)])
+def test_open_batch_and_time_with_masks_and_outputs_by_name(recurrence, tmp_path):
+    report = model_to_litert(
+        tagger(), tmp_path / "m.tflite", batch_size=None, recurrence=recurrence
+    )
+    assert report.agrees and "ids int32[-1, -1]" in report.signatures["serve"]
+    assert "features float32[-1, -1, 8], tags float32[-1, -1, 5]" in report.signatures["serve"]
+
+
+@pytest.mark.parametrize(
+    ("recurrence", "loops"), [(4, 1), pytest.param(20, 0, marks=pytest.mark.thorough)]
+)
+def test_steps_that_are_left_over_follow_the_loop(recurrence, loops, tmp_path):
+    model = sequence_model(LSTM, 8, time=11)
+    report = model_to_litert(model, tmp_path / "m.tflite", recurrence=recurrence)
+    assert report.agrees and report.ops.get("WHILE", 0) == loops
+
+
+@pytest.mark.parametrize("recurrence", ["fused", pytest.param(None, marks=pytest.mark.thorough)])
+def test_a_bidirectional_encoder_with_the_last_output_alone(recurrence, tmp_path):
+    x = keras.Input((7, 4))
+    y = keras.layers.concatenate([LSTM(8)(x), LSTM(8, go_backwards=True)(x)])
+    report = model_to_litert(keras.Model(x, y), tmp_path / "m.tflite", recurrence=recurrence)
+    assert report.agrees
+
+
+@pytest.mark.parametrize("time", [pytest.param(4, marks=pytest.mark.thorough), None])
+def test_chunk_after_chunk_gives_what_the_whole_sequence_gives(time, tmp_path):
+    report = model_to_litert(tagger(), tmp_path / "m.tflite", time=time, streaming=True)
+    assert report.agrees and report.inputs == 6
+    assert report.signatures["step"].count("state_2") == 2  # h and c of the LSTM, h of the GRU
+
+
+def test_a_client_streams_with_litert_and_numpy(tmp_path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    path, model = tmp_path / "m.tflite", sequence_model(LSTM, 8)
+    model_to_litert(model, path, time=1, streaming=True)
+    step = Interpreter(model_path=str(path)).get_signature_runner("step")
+    x = np.random.default_rng(0).normal(size=(1, 5, 8)).astype("float32")
+    state = {"state_0": np.zeros((1, 8), "float32"), "state_1": np.zeros((1, 8), "float32")}
+    for t in range(5):
+        out = step(x=x[:, t : t + 1], **state)
+        state = {name: out[name] for name in state}
+    np.testing.assert_allclose(out["y"][:, 0], model(x)[:, -1], atol=1e-5)
+
+
+def test_a_model_that_attends_streams_with_its_cache(tmp_path):
+    x = keras.Input((None, 8))
+    y = GRU(8, return_sequences=True)(x)
+    y = y + keras_seq.layers.MultiHeadSelfAttention(2, 4, causal=True)(y)
+    report = model_to_litert(
+        keras.Model(x, y), tmp_path / "m.tflite", time=2, streaming=True, max_length=6
+    )
+    assert report.agrees and report.inputs == 6
+
+
+def with_resets_and_state():
+    x, reset = keras.Input((None, 4), name="x"), keras.Input((None,), dtype="bool", name="reset")
+    state = [keras.Input((8,), name=name) for name in "hc"]
+    y = LSTM(8, return_sequences=True, name="y")(x, initial_state=state, reset=reset)
+    return keras.Model([x, reset, *state], y)
+
+
+def test_a_file_takes_resets_and_the_first_state(tmp_path):
+    report = model_to_litert(with_resets_and_state(), tmp_path / "m.tflite")
+    assert report.agrees and "reset bool[1, -1]" in report.signatures["serve"]
+
+
+def test_what_a_file_is_compared_on_has_marks_of_both_kinds():
+    calls, _ = ExportedModel(with_resets_and_state(), None, 1, False, None).calls(None)
+    assert all(0 < call["reset"].mean() < 1 for call in calls)
+
+
+def test_the_fused_operator_is_for_outputs_alone_from_zeros_of_plain_layers():
+    x, marks, state = np.zeros((2, 5, 4), "float32"), np.ones((2, 5), bool), [np.zeros((2, 8))] * 2
+    assert is_fusable(LSTM(8), {"x": x, "mask": None, "training": False})
+    for given in ({"initial_state": state}, {"reset": marks}, {"mask": marks}, {"return_state": 1}):
+        assert not is_fusable(LSTM(8), {"x": x, **given})
+    assert not is_fusable(LSTM(8), {"x": keras.KerasTensor((None, 5, 4))})
+    other = ({"zoneout": 0.1}, {"activation": "relu"}, {"return_state": True}, {"dtype": "float16"})
+    for arguments in other:
+        assert not is_fusable(LSTM(8, **arguments), {"x": x})
+
+
+def test_the_loop_takes_as_many_steps_a_turn_as_the_cache_holds_kernels():
+    steps = {}
+    for units in (64, 256, 1024):
+        layer = LSTM(units)
+        layer.build((None, None, 4))
+        steps[units] = best_steps(layer, 4), best_steps(layer, 1)
+    assert steps == {64: (8, 8), 256: (1, 4), 1024: (1, 1)}
+
+
+def test_no_file_is_left_where_the_numbers_differ(tmp_path):
+    path = tmp_path / "m.tflite"
+    with pytest.raises(ExportError, match="does not agree with the Keras model: `y` differs"):
+        model_to_litert(sequence_model(GRU), path, time=5, quantize="int8", atol=1e-7)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_no_layer_can_fuse_is_refused(tmp_path):
+    with pytest.raises(ExportError, match="recurrence='fused'"):
+        model_to_litert(sequence_model(GRU, 4), tmp_path / "m.tflite", time=5, recurrence="fused")
+    x = keras.Input((5, 4))
+    mixed = keras.Model(x, keras.layers.concatenate([LSTM(8)(x), GRU(8)(x)]))
+    with pytest.raises(ExportError, match="all recurrent layers"):
+        model_to_litert(mixed, tmp_path / "m.tflite", recurrence="fused")
+    assert not list(tmp_path.iterdir())
+
+
+def test_operators_that_are_not_built_in_are_refused(tmp_path):
+    x = keras.Input((5, 4))
+    model = keras.Model(x, keras.layers.Lambda(lambda t: keras.ops.erfinv(t))(x))
+    with pytest.raises(ExportError, match="rfinv"):
+        model_to_litert(model, tmp_path / "m.tflite")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"quantize": "int4"}, "`quantize`"),
+        ({"recurrence": 0}, "`recurrence`"),
+        ({"time": 0}, "`time`"),
+        ({"time": 5, "inputs": np.zeros((1, 6, 8), "float32")}, "must fit the exported shape"),
+        ({"inputs": {"z": 1}}, "must hold the model's inputs"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, match, tmp_path):
+    with pytest.raises(ValueError, match=match):
+        model_to_litert(sequence_model(GRU, 4), tmp_path / "m.tflite", **arguments)
+
+
+def test_models_that_cannot_be_exported_are_named(tmp_path):
+    path = tmp_path / "m.tflite"
+    with pytest.raises(TypeError, match="`model` of model_to_litert"):
+        model_to_litert(object(), path)
+    x = keras.Input((5, 4), batch_size=1)
+    with pytest.raises(ValueError, match="no stateful layers"):
+        model_to_litert(keras.Model(x, GRU(4, stateful=True)(x)), path)
+    with pytest.raises(ValueError, match="return_sequences=True"):
+        model_to_litert(keras.Model(x, GRU(4)(x)), path, streaming=True)
+    with pytest.raises(ValueError, match="`batch_size`"):
+        model_to_litert(keras.Model(x, GRU(4)(x)), path, batch_size=2)

@@ -1,0 +1,258 @@
+import itertools
+
+import keras
+import keras_hub
+import numpy as np
+import pytest
+
+from keras_seq.generation import BeamSampler, Generator
+from keras_seq.generation.search import beam_search
+from tests.generation.generation_models import (
+    hybrid,
+    log_probabilities,
+    shaken,
+    sources,
+    translator,
+)
+
+numpy = keras.ops.convert_to_numpy
+# Without XLA a search is traced much faster; JAX compiles in either case.
+GRAPH = {"jit_compile": keras.backend.backend() != "tensorflow"}
+
+
+def every_sequence(model, start, length, end, vocabulary_size):
+    """All sequences that can be generated and their log-probabilities, by whole calls."""
+    whole = itertools.product(range(vocabulary_size), repeat=length)
+    cut = {s[: s.index(end) + 1] if end in s else s for s in whole}
+    sequences = sorted(cut)
+    x = np.zeros((len(sequences), length), "int32")
+    x[:, 0] = start
+    for row, s in zip(x, sequences, strict=True):
+        row[1 : len(s)] = s[:-1]
+    log_p = log_probabilities(model, x)
+    totals = [sum(log_p[i, t, v] for t, v in enumerate(s)) for i, s in enumerate(sequences)]
+    return sequences, np.array(totals)
+
+
+@pytest.mark.parametrize("alpha, end", [(0.0, None), (0.6, 3), (2.5, 3), (-1.0, 3)])
+def test_a_beam_of_everything_finds_what_exhaustive_search_finds(alpha, end):
+    model = shaken(hybrid(4, 8), seed=5, scale=1.5)
+    sampler = BeamSampler(256, return_all_beams=True, length_penalty=alpha)
+    out = Generator(model, max_length=5, end_token=end, sampler=sampler, **GRAPH).generate(
+        prompt=[[1], [2], [3]]
+    )
+    for row, start in enumerate((1, 2, 3)):
+        sequences, totals = every_sequence(model, start, 5, end, vocabulary_size=4)
+        ranks = totals / ((5 + np.array([len(s) for s in sequences])) / 6) ** alpha
+        best = np.argsort(-ranks, kind="stable")[:256]
+        found = numpy(out.tokens)[row, : len(best), 1:].tolist()
+        assert found == [[*sequences[i], *[0] * (5 - len(sequences[i]))] for i in best]
+        np.testing.assert_allclose(numpy(out.scores)[row, : len(best)], totals[best], atol=1e-3)
+
+
+def soon_ending():
+    """A model that likes its end token, so that sequences of many lengths compete."""
+    model, rng = hybrid(6, 8), np.random.default_rng(3)
+    weights = [0.7 * rng.normal(size=w.shape) for w in model.get_weights()]
+    weights[-1][3] += 1
+    model.set_weights(weights)
+    return model
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_what_is_open_is_dropped_only_where_it_cannot_win(alpha):
+    """The best alone ends earlier than the whole list, and is the best of the list."""
+    best, everything = (
+        Generator(
+            soon_ending(), 12, end_token=3, sampler=BeamSampler(6, return_all, alpha), **GRAPH
+        ).generate(prompt=[[1], [2], [4], [5]])
+        for return_all in (False, True)
+    )
+    assert numpy(best.tokens).tolist() == numpy(everything.tokens)[:, 0].tolist()
+    np.testing.assert_allclose(numpy(best.scores), numpy(everything.scores)[:, 0], atol=1e-5)
+    assert int(best.steps) < int(everything.steps) <= 12
+
+
+def fork(ends, goes_on, kinds=1):
+    """After token 1 comes an end, 3 or 4 by their number, or a 2; after a 2 another or an end."""
+    size = 3 + kinds
+    table = np.full((size, size), 1e-9, "float32")
+    table[1, 2:] = 1 - ends, *[ends / kinds] * kinds
+    table[2, 2:] = goes_on, *[(1 - goes_on) / kinds] * kinds
+    tokens = keras.Input((None,), dtype="int32")
+    model = keras.Model(tokens, keras.layers.Embedding(size, size)(tokens))
+    model.set_weights([np.log(table)])
+    return model
+
+
+@pytest.mark.parametrize(
+    "alpha, ends, goes_on, best",
+    [(1.0, 0.55, 0.999, [2] * 8), (-1.0, 0.393, 0.01, [2, 3] + [0] * 6)],
+)
+def test_what_may_still_win_by_its_length_is_waited_for(alpha, ends, goes_on, best):
+    """Whichever lengths the penalty favours, the first end is no proof."""
+    sampler = BeamSampler(2, length_penalty=alpha)
+    model = fork(ends, goes_on)
+    out = Generator(model, 8, end_token=3, sampler=sampler, **GRAPH).generate(prompt=[[1]])
+    assert numpy(out.tokens)[0, 1:].tolist() == best
+
+
+def test_one_beam_is_greedy_and_more_find_likelier_sequences():
+    model, source = shaken(translator("gru"), seed=3), sources()
+    options = {"max_length": 9, "start_token": 2, **GRAPH}
+    greedy = Generator(model, **options).generate(source)
+    one = Generator(model, **options, sampler=BeamSampler(1)).generate(source)
+    many = Generator(model, **options, sampler=BeamSampler(8, length_penalty=0)).generate(source)
+    assert numpy(one.tokens).tolist() == numpy(greedy.tokens).tolist()
+    np.testing.assert_allclose(numpy(one.scores), numpy(greedy.scores), atol=1e-5)
+    assert (numpy(many.scores) >= numpy(one.scores) - 1e-5).all()
+    assert numpy(many.scores).sum() > numpy(one.scores).sum() + 0.1
+
+
+def slow_beams(model, source, beams, length, end, alpha):
+    """Beam search of one row in plain Python, with whole calls."""
+    opened, ended = [((2,), 0.0)], []
+    for n in range(1, length + 1):
+        x = np.zeros((beams, length), "int32")
+        for row, (tokens, _) in zip(x, opened, strict=False):
+            row[:n] = tokens
+        inputs = {"source": np.repeat(source[None], beams, axis=0), "target": x}
+        log_p = log_probabilities(model, inputs)[:, n - 1]
+        new = [
+            ((*tokens, v), total + log_p[i, v])
+            for i, (tokens, total) in enumerate(opened)
+            for v in range(log_p.shape[-1])
+        ]
+        new = sorted(new, key=lambda x: -x[1])[: 2 * beams]
+        ended += [(t, s) for t, s in new if t[-1] == end or n == length]
+        opened = [(t, s) for t, s in new if t[-1] != end][:beams]
+    return sorted(ended, key=lambda x: -x[1] / ((4 + len(x[0])) / 6) ** alpha)[:beams]
+
+
+@pytest.mark.parametrize("kind, jit_compile", [("lstm", GRAPH["jit_compile"]), ("post_norm", True)])
+def test_beams_equal_a_plain_search_by_whole_calls(kind, jit_compile):
+    model, source = shaken(translator(kind), seed=4, scale=0.5), sources(3)
+    sampler = BeamSampler(3, return_all_beams=True, length_penalty=0.6)
+    generator = Generator(
+        model, 7, start_token=2, end_token=3, sampler=sampler, jit_compile=jit_compile
+    )
+    out = generator.generate(source)
+    for row, ids in enumerate(source):
+        expected = slow_beams(model, ids, 3, 7, end=3, alpha=0.6)
+        for found, score, (tokens, total) in zip(
+            numpy(out.tokens)[row].tolist(), numpy(out.scores)[row], expected, strict=True
+        ):
+            assert found == [*tokens[1:], *[0] * (8 - len(tokens))]
+            np.testing.assert_allclose(score, total, atol=1e-4)
+    generator.generate(sources(3, seed=1))
+    assert generator.trace_count == 1
+
+
+def test_rows_with_prompts_of_different_lengths_get_what_they_get_alone():
+    prompts = [[5, 6, 7, 8, 9], [8, 3], [12, 4, 4]]  # an end token in a prompt ends nothing
+    sampler = BeamSampler(3, return_all_beams=True)
+    generator = Generator(
+        shaken(hybrid(), seed=2), 4, end_token=3, sampler=sampler, no_repeat_ngram_size=2, **GRAPH
+    )
+    together = generator.generate(prompt=prompts)
+    for row, prompt in enumerate(prompts):
+        alone = generator.generate(prompt=[prompt])
+        tokens = numpy(alone.tokens)[0]
+        width = tokens.shape[1]
+        assert numpy(together.tokens)[row, :, :width].tolist() == tokens.tolist()
+        assert not numpy(together.tokens)[row, :, width:].any()
+        np.testing.assert_allclose(numpy(together.scores)[row], numpy(alone.scores)[0], atol=1e-5)
+
+
+def test_a_prompt_may_hold_ids_that_are_read_and_never_written():
+    tokens = keras.Input((None,), dtype="int32")
+    x = keras.layers.Dense(12)(keras.layers.Embedding(14, 4)(tokens))
+    generator = Generator(keras.Model(tokens, x), 2, sampler=BeamSampler(2), jit_compile=False)
+    both = generator.generate(prompt=[[5, 13, 4], [6]])
+    alone = generator.generate(prompt=[[5, 13, 4]])
+    assert numpy(both.tokens)[0].tolist() == numpy(alone.tokens)[0].tolist()
+    assert numpy(both.tokens)[0, :3].tolist() == [5, 13, 4]
+    np.testing.assert_allclose(numpy(both.scores)[0], numpy(alone.scores)[0], atol=1e-5)
+
+
+def test_a_context_of_one_row_is_shared_by_all_beams():
+    source, tokens = keras.Input((3,), name="source"), keras.Input((None,), dtype="int32")
+    mean = keras.ops.mean(source, axis=(0, 1), keepdims=True)  # (1, 1)
+    mean = keras.ops.expand_dims(mean, -1)
+    x = keras.layers.Embedding(7, 4)(tokens) + mean
+    model = keras.Model([source, tokens], keras.layers.Dense(7)(x))
+    options = {"start_token": 2, "target": tokens.name, "jit_compile": False}
+    generator = Generator(model, 3, sampler=BeamSampler(2), **options)
+    together = numpy(generator.generate(np.ones((3, 3))).tokens)
+    alone = numpy(generator.generate(np.ones((1, 3))).tokens)
+    assert together.tolist() == alone.tolist() * 3
+
+
+def test_early_stopping_is_done_when_enough_sequences_have_ended():
+    hasty = BeamSampler(2, length_penalty=1.0, early_stopping=True)
+    patient = BeamSampler(2, length_penalty=1.0)
+    steps = [
+        int(
+            Generator(soon_ending(), 12, end_token=3, sampler=sampler, **GRAPH)
+            .generate(prompt=[[1], [2], [4], [5]])
+            .steps
+        )
+        for sampler in (hasty, patient)
+    ]
+    assert steps[0] < steps[1]
+
+
+def test_several_end_tokens_leave_room_for_what_goes_on():
+    """Both ends are likelier than the 2, which wins in the end."""
+    sampler = BeamSampler(1, length_penalty=1.0)
+    generator = Generator(fork(0.7, 0.999, 2), 8, end_token=[3, 4], sampler=sampler, **GRAPH)
+    assert numpy(generator.generate(prompt=[[1]]).tokens).tolist() == [[1] + [2] * 8]
+
+
+def test_a_row_that_is_done_stays_as_it_is_while_others_go_on():
+    sampler = BeamSampler(1, length_penalty=1.0, early_stopping=True)
+    generator = Generator(fork(0.55, 0.999), 8, end_token=3, sampler=sampler, **GRAPH)
+    tokens = numpy(generator.generate(prompt=[[1], [2]]).tokens)[:, 1:]
+    assert tokens.tolist() == [[3] + [0] * 7, [2] * 8]
+
+
+def test_where_there_are_too_few_sequences_the_rest_has_no_new_tokens():
+    sampler = BeamSampler(6, return_all_beams=True)
+    out = Generator(hybrid(4, 8), 1, end_token=3, sampler=sampler, **GRAPH).generate(prompt=[[1]])
+    scores = numpy(out.scores)[0]
+    assert np.isfinite(scores[:4]).all() and np.isneginf(scores[4:]).all()
+    assert numpy(out.tokens)[0, 4:].tolist() == [[1, 0]] * 2
+    np.testing.assert_allclose(np.exp(scores[:4]).sum(), 1, atol=1e-5)
+
+
+def test_keras_hub_finds_the_same_without_length_penalty_and_end():
+    model = shaken(hybrid(8, 8), seed=6, scale=1.0)
+
+    def step(prompt, cache, index):
+        logits = model(prompt)
+        return keras.ops.take(logits, index - 1, axis=1), None, cache
+
+    hub = keras_hub.samplers.BeamSampler(4, return_all_beams=True)
+    prompt = np.array([[1, 0, 0, 0, 0, 0], [5, 0, 0, 0, 0, 0]], "int32")
+    tokens, scores = hub(step, keras.ops.convert_to_tensor(prompt), index=1, model=model)
+    ours = Generator(model, 5, sampler=hub, **GRAPH).generate(prompt=prompt[:, :1])
+    np.testing.assert_array_equal(numpy(ours.tokens), numpy(tokens))
+    np.testing.assert_allclose(numpy(ours.scores), numpy(scores), atol=1e-4)
+
+
+def test_what_a_step_hands_on_as_it_is_is_not_moved_in_the_loop(monkeypatch):
+    """Keys and values of the source are laid out for the beams once, and never gathered."""
+    shapes, take_rows = [], beam_search._take_rows
+
+    def recorded(x, *arguments):
+        shapes.append(tuple(x.shape))
+        return take_rows(x, *arguments)
+
+    monkeypatch.setattr(beam_search, "_take_rows", recorded)
+    sampler = BeamSampler(3)
+    generator = Generator(translator("transformer"), 5, start_token=2, sampler=sampler, **GRAPH)
+    generator.generate(sources(2, 13))
+    per_row = [s for s in shapes if s and s[0] == 2]
+    per_beam = [s for s in shapes if s and s[0] == 6]
+    assert any(13 in s for s in per_row)  # before the loop, from rows to beams
+    assert per_beam and not any(13 in s for s in per_beam)  # in the loop

@@ -1,0 +1,33 @@
+import keras
+from keras import layers
+
+from keras_seq.stepping._target_graph import TargetGraph, vocabulary_size
+from tests.generation.generation_models import hybrid, translator
+
+
+def test_the_encoder_is_context_and_the_decoder_is_not():
+    graph = TargetGraph(translator("transformer"))
+    context = {node.operation.name for node in graph.context_nodes}
+    target = {node.name for node in graph.target_nodes}
+    assert {"encoder_0", "encoder_1", "memory"} <= context
+    assert {"decoder_0", "decoder_1", "logits"} <= target
+    assert not context & target
+
+
+def test_the_vocabulary_of_an_input_is_found_at_its_embedding():
+    model = translator("gru", 20, 18)
+    assert vocabulary_size(model, "source") == 20
+    assert vocabulary_size(model, "target") == 18
+    assert vocabulary_size(translator("transformer", 20, 18), "source") == 20
+    assert vocabulary_size(hybrid(11), "tokens") == 11
+
+
+def test_the_vocabulary_is_found_inside_a_nested_model():
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    inner = keras.Sequential([keras.Input((None,), dtype="int32"), layers.Embedding(7, 4)])
+    assert vocabulary_size(keras.Model(tokens, inner(tokens)), "tokens") == 7
+
+
+def test_an_input_without_an_embedding_has_no_vocabulary():
+    x = keras.Input((None, 4), name="x")
+    assert vocabulary_size(keras.Model(x, layers.Dense(2)(x)), "x") is None
