@@ -115,7 +115,7 @@ class Generator:
         banned_tokens=(),
         repetition_penalty=1.0,
         no_repeat_ngram_size=0,
-        self_check=None,
+        self_check=True,
     ):
         check_positive("Generator", max_length=max_length)
         self.model = model

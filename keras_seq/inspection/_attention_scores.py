@@ -6,7 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_seq.stepping._graph import match_inputs, walk
-from keras_seq.stepping._keras_private import functional_of, graph_nodes, is_functional
+from keras_seq.stepping._keras_private import graph_nodes, is_functional
 
 
 def attention_scores(model, inputs):
@@ -68,7 +68,7 @@ def attention_scores(model, inputs):
         outputs, scores[name] = _attend(operation, args, kwargs)
         return outputs
 
-    walk(model, match_inputs(functional_of(model), inputs), call)
+    walk(model, match_inputs(model, inputs), call)
     return scores
 
 

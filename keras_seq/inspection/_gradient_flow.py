@@ -72,7 +72,7 @@ def gradient_flow(model, x, y, loss=None):
             f"walked. Received: {type(model).__name__} `{getattr(model, 'name', '')}`"
         )
     loss = _loss_of(model, loss)
-    inputs = match_inputs(functional_of(model), x, "x")
+    inputs = match_inputs(model, x, "x")
     y = keras.tree.map_structure(ops.convert_to_tensor, y)
     directions = {}
 

@@ -111,7 +111,7 @@ def test_a_mask_on_the_context_outlives_a_compiled_function():
     ids = np.array([[1, 2, 0, 0], [3, 4, 5, 0]], "int32")
     target = np.random.default_rng(0).normal(size=(2, 1, 4)).astype("float32")
     stepper = Stepper(model)
-    state = keras.tree.map_structure(ops.copy, stepper.get_initial_state(ids))
+    state = keras.tree.map_structure(ops.copy, stepper.get_initial_state(inputs=ids))
     y, _ = stepper.step(target, state)
     np.testing.assert_allclose(y, model([ids, target]), atol=1e-5)
 

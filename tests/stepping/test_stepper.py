@@ -19,7 +19,7 @@ from tests.generation.generation_models import hybrid, shaken, sources, translat
 
 def step_all(stepper, x, inputs=None, prefill=0):
     """Outputs of a stepped model, all time steps put together."""
-    state = stepper.get_initial_state(inputs, batch_size=len(x), max_length=x.shape[1])
+    state = stepper.get_initial_state(len(x), x.shape[1], inputs)
     parts = []
     if prefill:
         y, state = stepper.prefill(x[:, :prefill], state)
@@ -100,7 +100,7 @@ def test_several_outputs_keep_their_structure():
 
 def test_a_bidirectional_encoder_is_context_and_need_not_step():
     model = translator("gru")
-    assert "encoder" not in Stepper(model).get_initial_state(sources())["layers"]
+    assert "encoder" not in Stepper(model).get_initial_state(inputs=sources())["layers"]
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_inputs_are_checked_by_name():
     stepper = Stepper(model)
     for wrong in ({"other": sources()}, None, [sources(), sources()]):
         with pytest.raises(ValueError, match="source"):
-            stepper.get_initial_state(wrong, batch_size=5, max_length=4)
+            stepper.get_initial_state(inputs=wrong, batch_size=5, max_length=4)
     with pytest.raises(ValueError, match="batch_size"):
         Stepper(hybrid()).get_initial_state(max_length=4)
     a, b = keras.Input((None, 4), name="a"), keras.Input((None, 4), name="b")
@@ -300,7 +300,7 @@ def test_an_output_that_does_not_depend_on_the_target_is_the_same_at_every_step(
     x, c = keras.Input((None, 4), name="target"), keras.Input((4,), name="context")
     model = keras.Model([x, c], [layers.Dense(2)(x), layers.Dense(3)(c)])
     stepper, vector = Stepper(model), np.ones((2, 4), "float32")
-    state = stepper.get_initial_state(vector)
+    state = stepper.get_initial_state(inputs=vector)
     for _ in range(2):
         (y, other), state = stepper.step(np.ones((2, 1, 4), "float32"), state)
         assert y.shape == (2, 1, 2)
@@ -361,7 +361,7 @@ def test_mixed_precision_models_step_with_states_of_fixed_dtype():
     try:
         model = translator("transformer")
         stepper = keras_seq.stepping.Stepper(model)
-        state = stepper.get_initial_state(sources(), max_length=4)
+        state = stepper.get_initial_state(inputs=sources(), max_length=4)
         _, after = stepper.step(np.full((5, 1), 4), state)
     finally:
         keras.config.set_dtype_policy(with_policy)

@@ -40,7 +40,7 @@ def loop_start(stepper, pad_token, inputs, prompt, lengths, prefill, max_length,
         tokens = ops.concatenate([tokens, padding], axis=1)
     total = tokens.shape[1]
     # The last token is chosen and never read.
-    state = stepper.get_initial_state(inputs, batch_size=batch, max_length=total - 1)
+    state = stepper.get_initial_state(batch, total - 1, inputs)
     if prefill:
         _, state = stepper.prefill(tokens[:, :prefill], state)
     lengths = ops.cast(lengths, "int32")
