@@ -5,6 +5,7 @@ import inspect
 import keras
 from keras import ops
 
+from keras_seq.layers._keras_private import get_mask, set_mask
 from keras_seq.stepping._graph import Call, Enter, Graph
 from keras_seq.stepping._hints import hint
 from keras_seq.stepping._keras_private import (
@@ -53,6 +54,8 @@ class TargetCall:
             self._check_pointwise(on_target)
             if is_reshape(self.operation):
                 self.operation = _reshaping(call.node.outputs[0].shape[2:])
+            elif type(self.operation).__name__ == "Add":
+                self.operation = _adding(self.operation)
         self._find_outputs_without_time()
 
     def time_axis(self, i):
@@ -350,6 +353,27 @@ def _reshaping(features):
         return ops.reshape(x, (*ops.shape(x)[:2], *features))
 
     return reshape
+
+
+def _adding(operation):
+    """`Add` whose addends are as wide as each other.
+
+    Keras 3.15 on TensorFlow takes a (B, 1, 1) addend, as a step has it, for a bias where B equals
+    the number of features.
+    """
+
+    def add(*args, **kwargs):
+        tensors = [x for x in keras.tree.flatten(args) if hasattr(x, "shape")]
+        width = max((x.shape[-1] or 0 for x in tensors if len(x.shape)), default=1)
+
+        def widen(x):
+            if len(getattr(x, "shape", ())) < 3 or x.shape[-1] != 1 or width == 1:
+                return x
+            return set_mask(ops.broadcast_to(x, (*ops.shape(x)[:-1], width)), get_mask(x))
+
+        return operation(*keras.tree.map_structure(widen, args), **kwargs)
+
+    return add
 
 
 def _find_targets(names, target):

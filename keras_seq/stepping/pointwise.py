@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import numbers
 
 import keras
 import numpy as np
@@ -327,7 +326,7 @@ def _why_not_attributes(operation, rank):
             continue
         if is_list:
             value = np.asarray(value, "float32")
-        if isinstance(value, numbers.Number) or not hasattr(value, "shape"):
+        if not hasattr(value, "dtype") or not hasattr(value, "shape"):
             continue
         time = 1 - (rank - len(value.shape))
         if time >= 0 and value.shape[time] != 1:

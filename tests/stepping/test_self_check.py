@@ -86,7 +86,7 @@ def test_the_layer_is_found_inside_a_model_inside_the_model():
     inner = keras.Model(inner_x, Mixes(name="culprit")(layers.Dense(4)(inner_x)), name="inside")
     tokens = keras.Input((None,), dtype="int32")
     model = shaken(keras.Model(tokens, layers.Dense(9)(inner(layers.Embedding(9, 4)(tokens)))))
-    expected = "`culprit` \\(Mixes\\) of model `inside`.*each time step alone"
+    expected = "`inside/culprit` \\(Mixes\\).*each time step alone"
     with pytest.raises(ValueError, match=expected):
         Generator(model, max_length=3)
 

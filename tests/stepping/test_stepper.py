@@ -232,9 +232,9 @@ def test_slices_of_the_features_and_einsum_step():
     x = keras.Input((None, 6))
     y = layers.EinsumDense("btd,dhk->bthk", (None, 2, 3))(x[:, :, 1:4])[..., 0]
     model = shaken(keras.Model(x, y + keras.ops.sum(x[..., 2:4], axis=-1, keepdims=True)))
-    # Keras 3.15 takes a (B, 1, 1) addend for a bias where B equals the features, so B is not 2.
-    data = np.random.default_rng(0).normal(size=(3, 5, 6)).astype("float32")
-    np.testing.assert_allclose(step_all(Stepper(model), data), model(data), atol=1e-5)
+    for rows in (3, 2):  # Keras 3.15 takes a (B, 1, 1) addend for a bias where B is the features
+        data = np.random.default_rng(0).normal(size=(rows, 5, 6)).astype("float32")
+        np.testing.assert_allclose(step_all(Stepper(model), data), model(data), atol=1e-5)
 
 
 def test_inputs_are_found_by_the_keys_of_a_dict():
@@ -263,7 +263,7 @@ def test_an_own_layer_steps_once_it_is_declared_pointwise():
     register_pointwise(Halve)
     assert Stepper(model).check() == 0
     with pytest.raises(TypeError, match="layer_class"):
-        register_pointwise(lambda x: x)
+        register_pointwise(3)
 
 
 def test_a_model_without_a_graph_is_refused():
@@ -322,8 +322,8 @@ def test_what_has_no_time_axis_is_no_input_of_a_step():
     c = keras.Input((4,), name="c")
     inner = keras.Model([x, c], [y, layers.Dense(4)(c)])
     x, c = keras.Input((None, 4), name="target"), keras.Input((4,), name="c")
-    with pytest.raises(ValueError, match="culprit.*does not depend on the target"):
-        Stepper(keras.Model([x, c], reader(inner([x, c])[1])))
+    y, vector = inner([x, c])  # the vector is context, though the model that gives it is stepped
+    assert Stepper(keras.Model([x, c], y + keras.ops.expand_dims(reader(vector), 1))).check() < 1e-5
 
 
 def test_several_targets_come_together():
