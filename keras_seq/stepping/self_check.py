@@ -12,7 +12,7 @@ from keras_seq.stepping._keras_private import call_model
 from keras_seq.stepping._target_graph import vocabulary_size
 from keras_seq.stepping.pointwise import is_third_party
 
-_LENGTH, _QUICK_LENGTH, _STEPS = 6, 4, 8
+_LENGTH, _QUICK_LENGTH, _STEPS = 6, 3, 8
 _ATOL = {"float16": 32 * 2.0**-10, "bfloat16": 32 * 2.0**-7}  # 32 roundings
 
 _checked = weakref.WeakKeyDictionary()  # model to the targets that it was checked with
@@ -99,7 +99,7 @@ def _own_call(stepper, inputs, x):
 def _step(stepper, inputs, x, batch_size, length, trace):
     """Flat outputs of a prefill and of the steps after it; `trace` gets a list for each."""
     state = stepper.get_initial_state(batch_size, length, inputs)
-    first = max(1, length // 2, length - _STEPS)
+    first = max(1, (length + 1) // 2, length - _STEPS)
     outputs, begin = [], 0
     for end in (first, *range(first + 1, length + 1)):
         trace.append([])

@@ -273,7 +273,7 @@ class Stepper:
         Args:
             inputs: the context, as for `get_initial_state`; random if `None`.
             batch_size: B of the random inputs, where the model does not fix it.
-            length: T, target steps to compare; the first third is prefilled. `None`: 6, or what the
+            length: T, target steps to compare; the first half is prefilled. `None`: 6, or what the
                 model bears.
             atol: tolerance, the largest difference allowed, relative to outputs beyond one in size.
                 `None`: 1e-4, or 32 roundings of the dtype for models that compute in 16 bit.

@@ -1,4 +1,4 @@
-"""What `Stepper` accepts steps to the numbers of the model's own call; the rest is refused by name."""
+"""What `Stepper` accepts steps to the numbers of the model's own call; it refuses the rest."""
 
 import keras
 import numpy as np
@@ -174,8 +174,8 @@ def test_an_activation_that_mixes_time_steps_is_refused(activation, holder):
 
 
 @pytest.mark.parametrize("activation", [
-    layers.Softmax(), layers.LeakyReLU(), layers.PReLU(shared_axes=[1]), ops.tanh, "gelu", "softmax",
-    layers.Activation("relu"), keras.activations.glu, None,
+    layers.Softmax(), layers.LeakyReLU(), layers.PReLU(shared_axes=[1]), ops.tanh, "gelu",
+    "softmax", layers.Activation("relu"), keras.activations.glu, None,
 ])  # fmt: skip
 def test_an_activation_of_each_time_step_steps(activation):
     assert_steps(sequence(lambda x: layers.Dense(D, activation=activation)(x), T), normal(2, T, D))
@@ -241,9 +241,8 @@ def test_a_mask_passed_to_a_model_inside_is_kept():
     plain = keras.Model(x, inner(x))
     data = normal(2, T, D)
     assert_steps(model, data)
-    assert (
-        np.abs(ops.convert_to_numpy(model(data)) - ops.convert_to_numpy(plain(data))).max() > 1e-3
-    )
+    masked, unmasked = (ops.convert_to_numpy(m(data)) for m in (model, plain))
+    assert np.abs(masked - unmasked).max() > 1e-3
 
 
 def test_a_mask_of_the_context_for_a_model_on_the_target_is_refused():
@@ -289,7 +288,7 @@ def test_operands_of_different_rank_are_refused(model):
 
 @pytest.mark.parametrize("function", [
     lambda x: layers.EinsumDense("btd,de->bte", (D, 3), bias_axes="te", name="culprit")(x),
-    lambda x: layers.EinsumDense("...d,de->...e", (D, 3), bias_axes="e")(x) * normal(D, 1),
+    lambda x: layers.EinsumDense("...d,de->...e", 3, bias_axes="e")(x) * normal(D, 1),
     lambda x: layers.Rescaling(np.arange(1.0, 1 + D).reshape(D, 1), name="culprit")(x),
     lambda x: layers.Rescaling(1.0, normal(1, D, 1), name="culprit")(x),
     lambda x: ops.clip(x, normal(D, 1) - 1, normal(D, 1)),
