@@ -81,7 +81,8 @@ class _GraphBuilder(_Builder):
     def activated(self, x):
         activation = self.pick(
             "gelu", "softmax", ops.tanh, layers.LeakyReLU(), layers.Softmax(),
-            layers.Softmax(axis=1), layers.PReLU(shared_axes=[1]), ops.flip, layers.PReLU(), layers.Activation("relu"),
+            layers.Softmax(axis=1), layers.PReLU(shared_axes=[1]), ops.flip,
+            layers.PReLU(), layers.Activation("relu"),
         )  # fmt: skip
         holder = self.pick(
             lambda: layers.Dense(self.width, activation=activation),
