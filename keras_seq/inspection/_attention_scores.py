@@ -16,7 +16,7 @@ def attention_scores(model, inputs):
     `call` has an argument `return_attention_scores` is asked for them: the attention layers and
     Transformer blocks of keras_seq (a decoder block answers with its cross-attention, or with its
     self-attention where it has no source) and Keras' own attention layers. Functional models inside
-    the model are walked too; layers inside a subclassed layer or model are not seen. Dropout is
+    the model are walked too; layers inside a subclassed layer or model are not found. Dropout is
     off.
 
     Args:

@@ -123,7 +123,7 @@ class Stepper:
 
     def _start(self, values, batch_size, max_length):
         context = {name: values[key] for name, key in self._context.items()}
-        # A mask that travels with a tensor would be lost at the door of a compiled function.
+        # A mask that travels with a tensor would be lost at the boundary of a compiled function.
         masks = {f"{name}_mask": get_mask(value) for name, value in context.items()}
         states = {}
         for step in self.graph.target_steps:
@@ -274,7 +274,7 @@ class Stepper:
             inputs: the context, as for `get_initial_state`; random if `None`.
             batch_size: B of the random inputs, where the model does not fix it.
             length: T, target steps to compare; the first half is prefilled. `None`: 6, or what the
-                model bears.
+                model's input allows.
             atol: tolerance, the largest difference allowed, relative to outputs beyond one in size.
                 `None`: 1e-4, or 32 roundings of the dtype for models that compute in 16 bit.
 

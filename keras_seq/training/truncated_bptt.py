@@ -38,7 +38,7 @@ class TruncatedBPTT(keras.Model):
             floats. Its recurrent layers are those of `keras_seq.layers` with
             `return_sequences=True`; all other layers act on each time step alone.
         steps: T, the largest number of time steps of a training chunk.
-        batch_size: B, rows of a training batch. `None`: that of the first batch that is seen.
+        batch_size: B, rows of a training batch. `None`: that of the first batch.
         carry_evaluation: whether `evaluate` carries states from batch to batch. Its batches must
             then have B rows, too.
         **kwargs: arguments of `keras.Model` (`name`, `dtype`).
@@ -97,7 +97,7 @@ class TruncatedBPTT(keras.Model):
         if not self._runner.zeros(1):
             raise ValueError(
                 f"`model` of TruncatedBPTT must have a recurrent layer. Model `{model.name}` has "
-                "none on the way from its input, so there is no state to carry. Train it with "
+                "none on the path from its input, so there is no state to carry. Train it with "
                 "`fit` as it is, or add a layer such as keras_seq.layers.LSTM."
             )
         if batch_size is not None:

@@ -127,7 +127,7 @@ class _Builder:
         vector = layers.Dense(self.width, activation="tanh")(state)
         return [state], layers.RepeatVector(2)(vector), vector
 
-    # The target's way
+    # On the path of the target
 
     def embedding(self, tokens):
         kind = self.pick("plain", *PositionalEmbedding.kinds)

@@ -119,7 +119,7 @@ def test_a_bidirectional_encoder_is_context_and_need_not_step():
         (TransformerEncoderBlock(8, 2, name="culprit"), "causal"),
     ],
 )
-def test_a_layer_that_cannot_step_is_refused_by_name_with_the_remedy(layer, reason):
+def test_a_layer_that_cannot_step_is_refused_by_name_with_a_hint(layer, reason):
     x = keras.Input((6, 4))
     model = keras.Model(x, layer(x))
     with pytest.raises(ValueError, match="culprit") as error:
@@ -127,7 +127,7 @@ def test_a_layer_that_cannot_step_is_refused_by_name_with_the_remedy(layer, reas
     assert reason in str(error.value).lower()
 
 
-REMEDIES = [
+HINTS = [
     (layers.GRU(4, return_sequences=True), "keras_seq.layers.GRU.*set_weights"),
     (layers.LSTM(4, return_sequences=True), "keras_seq.layers.LSTM.*set_weights"),
     (layers.SimpleRNN(4, return_sequences=True), "keras_seq.layers.SimpleRNN.*set_weights"),
@@ -137,10 +137,10 @@ REMEDIES = [
 ]
 
 
-@pytest.mark.parametrize("layer, remedy", REMEDIES, ids=lambda v: getattr(v, "name", ""))
-def test_a_layer_of_keras_is_refused_with_what_to_use_instead(layer, remedy):
+@pytest.mark.parametrize("layer, hint", HINTS, ids=lambda v: getattr(v, "name", ""))
+def test_a_layer_of_keras_is_refused_with_what_to_use_instead(layer, hint):
     x = keras.Input((6, 4))
-    with pytest.raises(ValueError, match=remedy):
+    with pytest.raises(ValueError, match=hint):
         Stepper(keras.Model(x, layer(x)))
 
 
@@ -174,7 +174,7 @@ def test_attention_of_keras_to_the_context_steps_unless_it_counts_target_steps(l
             Stepper(keras.Model([x, memory], layer(*inputs, attention_mask=mask)))
 
 
-def test_the_remedies_hold():
+def test_what_the_hints_say_holds():
     x = np.random.default_rng(0).normal(size=(2, 6, 4)).astype("float32")
     convolution = layers.Conv1D(5, 3, padding="causal", bias_initializer="normal")
     expected = convolution(x)
