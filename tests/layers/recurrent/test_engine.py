@@ -220,7 +220,7 @@ def losses_and_gradients(cell, x, state, inputs, reverse, jit_compile, **options
 
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize(
-    "jit_compile, with_step_inputs",
+    "jit_compile, with_inputs",
     [
         (True, True),
         (False, False),
@@ -229,11 +229,11 @@ def losses_and_gradients(cell, x, state, inputs, reverse, jit_compile, **options
     ],
 )
 @NEEDS_EXPLICIT_GRADIENTS
-def test_the_explicit_gradient_is_that_of_the_loop(name, jit_compile, with_step_inputs):
+def test_the_explicit_gradient_is_that_of_the_loop(name, jit_compile, with_inputs):
     cell = random_cell(CELLS[name]())
     x, state = arguments(cell, batch=9, time=6)  # rows enough to be taken in groups
-    inputs = everything(cell, 9, 6) if with_step_inputs else None
-    reverse = with_step_inputs  # both directions are tried, each with and without XLA
+    inputs = everything(cell, 9, 6) if with_inputs else None
+    reverse = with_inputs  # both directions are tried, each with and without XLA
     got, expected = (
         losses_and_gradients(cell, x, state, inputs, reverse, jit_compile, explicit=explicit)
         for explicit in (True, False)
@@ -245,16 +245,14 @@ def test_the_explicit_gradient_is_that_of_the_loop(name, jit_compile, with_step_
 @pytest.mark.parametrize("name", ["LSTM", "GRU"])
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize(
-    "with_step_inputs, steps",
+    "with_inputs, steps",
     [(False, 4), (True, 4), pytest.param(False, 3, marks=pytest.mark.thorough)],
 )  # of 6 steps: the last segment is filled up, and not
 @NEEDS_EXPLICIT_GRADIENTS
-def test_segments_that_are_run_again_have_the_same_gradient(
-    name, jit_compile, with_step_inputs, steps
-):
+def test_segments_that_are_run_again_have_the_same_gradient(name, jit_compile, with_inputs, steps):
     cell = random_cell(CELLS[name]())
     x, state = arguments(cell, batch=9, time=6)
-    inputs = everything(cell, 9, 6) if with_step_inputs else None
+    inputs = everything(cell, 9, 6) if with_inputs else None
     got, expected = (
         losses_and_gradients(cell, x, state, inputs, False, jit_compile, recompute=recompute)
         for recompute in (steps, None)
