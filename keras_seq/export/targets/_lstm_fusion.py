@@ -49,7 +49,7 @@ def best_steps(cell, weight_bytes):
     return min(_MOST_STEPS, max(1, _LARGEST_COPIES // max(1, size)))
 
 
-def _is_fusable(cell, x):
+def is_fusable(cell, x):
     """Whether the fused LSTM computes the cell."""
     return (
         type(cell) is LSTMCell
@@ -70,7 +70,7 @@ def fused_lstm(cell, x, reverse):
     a step that empties the state, its output left out: an additional feature, which is zero in all
     other steps, shuts the input, forget and output gates.
     """
-    if not _is_fusable(cell, x):
+    if not is_fusable(cell, x):
         return None
     if reverse:
         x = tf.reverse(x, [1])
