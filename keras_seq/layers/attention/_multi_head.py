@@ -8,7 +8,7 @@ from keras import initializers, ops
 from keras_seq.layers._arguments import check_positive, check_rate
 from keras_seq.layers._clone_initializer import clone_initializer
 from keras_seq.layers.attention._hoisted_kernels import hoist, matrix
-from keras_seq.layers.attention._masked_softmax import masked_softmax
+from keras_seq.layers.attention._masking import masked_softmax
 from keras_seq.layers.sequence_layer import SequenceLayer
 
 
@@ -124,7 +124,7 @@ class MultiHeadAttention(SequenceLayer):
             self._check_bias(attention_bias, scores.shape)
             attention_bias = ops.cast(attention_bias, scores.dtype)
             scores = scores + attention_bias
-            shown = attention_bias > -math.inf
+            shown = attention_bias != -math.inf  # so that a NaN is shown
             attend = shown if attend is None else ops.logical_and(attend, shown)
             nonempty = False
         return masked_softmax(scores, attend, nonempty)

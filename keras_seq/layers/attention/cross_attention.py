@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_seq.layers._arguments import check_rank
-from keras_seq.layers.attention._masking import checked_mask
+from keras_seq.layers.attention._masking import checked_mask, move_nan_to_key
 from keras_seq.layers.attention._multi_head import MultiHeadAttention, heads_first
 
 
@@ -76,10 +76,10 @@ class MultiHeadCrossAttention(MultiHeadAttention):
         self._hoist_kernels()
         mask = checked_mask(self, "context_mask", context, context_mask, "(B, S)")
         context = ops.cast(context, self.compute_dtype)
-        key, value = heads_first(self._key(context)), heads_first(self._value(context))
+        key, value = move_nan_to_key(self._key(context), self._value(context))
         if mask is None:
             mask = ops.ones_like(context[:, :, 0], dtype="bool")
-        return {"key": key, "value": value, "valid": mask}
+        return {"key": heads_first(key), "value": heads_first(value), "valid": mask}
 
     def call(
         self,

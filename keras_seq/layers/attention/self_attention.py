@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_seq.layers._arguments import check_positive, check_rank
 from keras_seq.layers.attention._cache import append, check_room, check_state, empty_cache
-from keras_seq.layers.attention._masking import checked_mask
+from keras_seq.layers.attention._masking import checked_mask, move_nan_to_key
 from keras_seq.layers.attention._multi_head import MultiHeadAttention, heads_first
 from keras_seq.layers.attention._window import (
     after_chunk,
@@ -190,6 +190,7 @@ class MultiHeadSelfAttention(MultiHeadAttention):
             position = 0 if initial_state is None else initial_state["position"]
             angles = self.rotary.angles(query, position)
             query, key = self.rotary.turn(query, *angles), self.rotary.turn(key, *angles)
+        key, value = move_nan_to_key(key, value)
         explicit = return_attention_scores or attention_bias is not None
         blocks = self._goes_in_blocks(x.shape[1], initial_state, explicit)
         if self.sliding_window is not None and (blocks or initial_state is not None):
