@@ -12,6 +12,7 @@ from keras_seq.layers.attention._window import (
     age,
     before_chunk,
     distance_in_chunk,
+    from_blocks,
     in_blocks,
     nothing_before,
     ring_step,
@@ -216,7 +217,7 @@ class MultiHeadSelfAttention(MultiHeadAttention):
             training=training,
         )
         if blocks:
-            y = ops.reshape(y, (batch, -1, y.shape[2]))[:, :time]
+            y = from_blocks(y, batch, time)
         returns = (self._output(y),)
         if return_attention_scores:
             returns += (weights,)
