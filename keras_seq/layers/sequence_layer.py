@@ -110,7 +110,7 @@ class SequenceLayer(keras.layers.Layer):
         shapes = {n: tuple(x.shape) for n, x in arguments.items() if hasattr(x, "shape")}
         # As Keras does: the first shape goes to the first parameter, whatever its name is
         # (`input_shape`), and those of further tensors to `<argument>_shape`.
-        first, *others = inspect.signature(self.compute_output_shape).parameters
+        _, *others = inspect.signature(self.compute_output_shape).parameters
         given = {f"{name}_shape": shape for name, shape in list(shapes.items())[1:]}
         given = {name: given[name] for name in others if name in given}
         return keras.tree.map_shape_structure(

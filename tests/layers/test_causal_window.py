@@ -58,7 +58,7 @@ def test_a_dense_layer_behind_the_window_is_an_autoregressive_model():
 @pytest.mark.parametrize("masked", [False, True])
 def test_a_chunk_of_no_steps_gives_none_and_leaves_the_state_as_it_is(masked):
     layer, x = CausalWindow(3), random_x(2, 4, 2)
-    y, state = layer(x, return_state=True)
+    _, state = layer(x, return_state=True)
     mask = {"mask": np.zeros((2, 0), bool)} if masked else {}
     nothing, after = layer(x[:, :0], initial_state=state, return_state=True, **mask)
     assert nothing.shape == (2, 0, 6)

@@ -25,10 +25,12 @@ class MultiHeadCrossAttention(MultiHeadAttention):
         value_dim: width of each head's values; `key_dim` if `None`.
         num_key_value_heads: G, heads of keys and values, each shared by H / G heads of queries
             (Ainslie et al. 2023); H if `None`.
-        dropout: share of the attention weights to drop in training.
-        use_bias: whether the projections have biases.
+        dropout: fraction of the attention weights to drop in training.
+        use_bias: whether the projections have biases, or a list of those that have one, among
+            `"query"`, `"key"`, `"value"` and `"output"` (Qwen2 has the first three).
         kernel_initializer, bias_initializer: of the projections.
         seed: of the dropout.
+        scale: what scores are multiplied by; 1 / sqrt(key_dim) if `None`. T5 has 1.0.
 
     Call arguments, returns: see `call`.
 
