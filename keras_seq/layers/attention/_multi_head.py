@@ -11,7 +11,6 @@ from keras_seq.layers.attention._hoisted_kernels import hoist, matrix
 from keras_seq.layers.attention._masking import masked_softmax
 from keras_seq.layers.sequence_layer import SequenceLayer
 
-
 PROJECTIONS = ("query", "key", "value", "output")
 
 

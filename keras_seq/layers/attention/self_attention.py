@@ -50,8 +50,9 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         num_key_value_heads: G, heads of keys and values; groups of H / G heads of queries share one
             (Ainslie et al. 2023, section 2.2), which makes the cache H / G times smaller. H if
             `None`; 1 is multi-query attention.
-        sliding_window: W; position t attends to the W positions up to t, itself included (Beltagy et al.
-            2020, section 3.1). Time and memory of a long call grow with T W. Needs `causal=True`.
+        sliding_window: W; position t attends to the W positions up to t, itself included (Beltagy
+            et al. 2020, section 3.1). Time and memory of a long call grow with T W. Needs
+            `causal=True`.
         positions: how scores know of positions: `None`, `"rotary"` (queries and keys are rotated),
             `"alibi"` (a penalty on distance), or any `PositionScheme`, such as
             `RotaryEmbedding(500000.0)`. A position is a count of time steps, masked ones included.
@@ -322,4 +323,3 @@ def check_window(layer, sliding_window, causal):
             f"`sliding_window` of {layer} counts back from each position and needs `causal=True`. "
             f"Received: sliding_window={sliding_window}, causal=False"
         )
-

@@ -203,7 +203,9 @@ def _checked_class(layer, attention_class):
     given = attention_class
     if isinstance(given, str):
         attention_class = keras.saving.get_registered_object(given)
-    if not (inspect.isclass(attention_class) and issubclass(attention_class, MultiHeadSelfAttention)):
+    if not (
+        inspect.isclass(attention_class) and issubclass(attention_class, MultiHeadSelfAttention)
+    ):
         raise ValueError(
             f"`attention_class` of {layer} must be a subclass of MultiHeadSelfAttention, or the "
             "name under which `keras.saving.register_keras_serializable` registered one. "

@@ -23,8 +23,8 @@ class FeedForward(SequenceLayer):
     Args:
         intermediate_dim: width between the layers. A gated network has as many weights as a plain
             one that is 3/2 as wide.
-        activation: between the layers: a function or a name that Keras knows, or `"gelu_tanh"` (also
-            `"gelu_approximate"`), the tanh approximation of GELU that GPT-2 and Gemma have.
+        activation: between the layers: a function or a name that Keras knows, or `"gelu_tanh"`
+            (also `"gelu_approximate"`), the tanh approximation of GELU that GPT-2 and Gemma have.
         dropout: fraction of the intermediate features to drop in training.
         gated: whether to multiply the activations by a linear layer.
         use_bias: whether the layers have biases.

@@ -57,9 +57,7 @@ class RelativePositionBias(PositionScheme):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        check_positive(
-            "RelativePositionBias", num_buckets=num_buckets, max_distance=max_distance
-        )
+        check_positive("RelativePositionBias", num_buckets=num_buckets, max_distance=max_distance)
         exact = self._exact(num_buckets, bidirectional)
         if exact < 1 or max_distance <= exact:
             raise ValueError(

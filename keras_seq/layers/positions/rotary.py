@@ -10,16 +10,16 @@ from keras_seq.layers.sequence_layer import SequenceLayer
 
 @keras.saving.register_keras_serializable(package="keras_seq")
 class RotaryEmbedding(SequenceLayer, PositionScheme):
-    r"""Rotates pairs of features by an angle that grows with the position (Su et al. 2021, RoFormer).
+    r"""Rotates pairs of features by an angle that grows with time (Su et al. 2021, RoFormer).
 
         angle_i = t / (scaling_factor * max_wavelength^(2 i / K))        # i = 0 .. K/2 - 1
         y_i         = x_i cos(angle_i) - x_{i + K/2} sin(angle_i)
         y_{i + K/2} = x_{i + K/2} cos(angle_i) + x_i sin(angle_i)
 
-    (section 3.2.2, equation 34.) The product of two rotated vectors depends on the distance of their
-    positions alone, which is why queries and keys are rotated. The paper pairs neighbours, 2i with
-    2i + 1; here, as in KerasHub, the halves are paired, which is the same up to a fixed permutation
-    of the features. The state is the position of the next time step.
+    (section 3.2.2, equation 34.) The product of two rotated vectors depends on the distance of
+    their positions alone, which is why queries and keys are rotated. The paper pairs neighbors, 2i
+    with 2i + 1; here, as in KerasHub, the halves are paired, which is the same up to a fixed
+    permutation of the features. The state is the position of the next time step.
 
     Args:
         max_wavelength: base of the wavelengths.
