@@ -13,6 +13,8 @@ from keras_seq.layers.causal_window import CausalWindow
 from keras_seq.layers.learned_initial_state import LearnedInitialState
 from keras_seq.layers.positions.alibi import AlibiBias
 from keras_seq.layers.positions.embedding import PositionalEmbedding, sinusoidal_positions
+from keras_seq.layers.positions.position_scheme import PositionScheme
+from keras_seq.layers.positions.relative_bias import RelativePositionBias
 from keras_seq.layers.positions.rotary import RotaryEmbedding
 from keras_seq.layers.recurrent.gated_cell import GatedCell
 from keras_seq.layers.recurrent.gru import GRU, GRUCell
@@ -39,8 +41,10 @@ __all__ = [
     "MultiHeadCrossAttention",
     "MultiHeadSelfAttention",
     "PeepholeLSTMCell",
+    "PositionScheme",
     "PositionalEmbedding",
     "RMSNormalization",
+    "RelativePositionBias",
     "RotaryEmbedding",
     "SequenceLayer",
     "SimpleRNN",
