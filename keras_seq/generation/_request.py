@@ -33,10 +33,11 @@ def checked_job(generator, inputs, prompt, max_length, seed, prefix):
     """
     max_length = generator.max_length if max_length is None else max_length
     check_positive("generate", max_length=max_length)
-    if max_length < generator.constraints.min_length:
+    shortest_end = generator.logits_processors.min_length
+    if max_length < shortest_end:
         raise ValueError(
-            f"`max_length` must not be below min_length={generator.constraints.min_length} of the "
-            f"Generator. Received: {max_length}"
+            f"`max_length` must not be below min_length={shortest_end} of the Generator. "
+            f"Received: {max_length}"
         )
     sampler = generator.sampler
     words = seed_words(getattr(sampler, "seed", None) if seed is None else seed)

@@ -13,7 +13,7 @@ from keras_seq.generation._logits import check_logits
 from keras_seq.generation._request import checked_job, checked_prompt
 from keras_seq.generation._scoring import scored
 from keras_seq.generation._streaming import stream, stream_functions
-from keras_seq.generation.logits_processors._constraints import Constraints
+from keras_seq.generation.logits_processors._chain import make_chain
 from keras_seq.generation.samplers._registry import get_sampler
 from keras_seq.generation.search.beam_search import BeamSampler
 from keras_seq.generation.search.token_loop import loop_start, token_loop
@@ -66,14 +66,16 @@ class Generator:
             `(tokens, scores)`, (B,) ids and their log-probabilities.
         target: name of the model's target input, see `Stepper`.
         jit_compile: whether to compile with XLA.
-        min_length: how many new tokens come before an end token at least.
-        banned_tokens: ids that are never chosen.
+        min_length: how many new tokens come before an end token at least, see `MinLength`.
+        banned_tokens: ids that are never chosen, see `BannedTokens`.
         repetition_penalty: above 1 makes tokens of the prompt and those already written less
-            likely: positive logits are divided by it, negative ones multiplied (Keskar et al. 2019,
-            section 4.1). 1 changes nothing. Beam search applies it to log-probabilities.
-        no_repeat_ngram_size: no sequence of so many tokens stands twice in a row, prompt included.
-            0 allows all. A row ends where this and `banned_tokens` leave nothing to say.
+            likely, see `RepetitionPenalty`. 1 changes nothing.
+        no_repeat_ngram_size: no sequence of so many tokens stands twice in a row, prompt included,
+            see `NoRepeatNgram`. 0 allows all.
         self_check: see `Stepper`.
+        logits_processors: list of callables that change the scores of the next token before one is
+            chosen, see `LogitsProcessor`; applied in their order, after those of the four arguments
+            above. A row to which they leave no token ends there.
 
     Raises:
         TypeError, ValueError: as `Stepper` for a model that cannot be stepped; ValueError for a
@@ -116,6 +118,7 @@ class Generator:
         repetition_penalty=1.0,
         no_repeat_ngram_size=0,
         self_check=None,
+        logits_processors=(),
     ):
         check_positive("Generator", max_length=max_length)
         self.model = model
@@ -141,15 +144,15 @@ class Generator:
         for token in self.end_tokens:
             self._check_token("end_token", token, self.vocabulary_size)
         self.sampler = get_sampler(sampler)
-        self.constraints = Constraints(
-            self.vocabulary_size,
+        self.logits_processors = make_chain(
+            logits_processors,
             self.end_tokens,
-            max_length,
-            min_length=min_length,
-            banned_tokens=banned_tokens,
-            repetition_penalty=repetition_penalty,
-            no_repeat_ngram_size=no_repeat_ngram_size,
+            min_length,
+            banned_tokens,
+            repetition_penalty,
+            no_repeat_ngram_size,
         )
+        self.logits_processors.check(self)
         self.jit_compile = jit_compile
         self.trace_count = 0
         self._functions = {}

@@ -3,7 +3,7 @@
 from keras import ops
 
 from keras_seq.generation._rows import entry
-from keras_seq.generation.logits_processors._constraints import NEVER
+from keras_seq.generation.logits_processors._token_masks import FORBIDDEN
 from keras_seq.generation.samplers._random_numbers import seed_words, uniform
 from keras_seq.layers._arguments import check_positive, is_number
 
@@ -96,7 +96,7 @@ class RandomSampler:
         best = ops.max(log_probabilities, axis=-1, keepdims=True)
         weights = ops.exp((log_probabilities - best) / self.temperature)
         # No heat makes a token that must not be chosen likely.
-        weights = ops.where(log_probabilities < NEVER / 2, ops.zeros_like(weights), weights)
+        weights = ops.where(log_probabilities < FORBIDDEN / 2, ops.zeros_like(weights), weights)
         weights, ids = self.candidates(weights)
         tokens = _draw(weights, uniform(seed, ops.shape(weights)[0]))
         if ids is not None:

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_seq.generation._rows import entry
-from keras_seq.generation.logits_processors._constraints import NEVER
+from keras_seq.generation.logits_processors._token_masks import FORBIDDEN
 from keras_seq.generation.samplers._builtin import (
     GreedySampler,
     RandomSampler,
@@ -93,7 +93,7 @@ class KerasHubSampler:
         mapping = [(v, ops.cast(seed, v.dtype)) for v in self.sampler.variables]
         with keras.StatelessScope(state_mapping=mapping):
             # No heat makes a token that must not be chosen likely.
-            never = ops.less(log_probabilities, NEVER / 2)
+            never = ops.less(log_probabilities, FORBIDDEN / 2)
             allowed = ops.where(never, float("-inf"), log_probabilities)
             probabilities = self.sampler.compute_probabilities(allowed)
             tokens = ops.cast(self.sampler.get_next_token(probabilities), "int32")

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_seq.generation._rows import any_equal, pick
-from keras_seq.generation.logits_processors._constraints import NEVER, nothing_left
+from keras_seq.generation.logits_processors._token_masks import FORBIDDEN, no_candidates
 from keras_seq.layers._arguments import check_positive, is_number
 from keras_seq.layers.attention._cache import indices
 
@@ -124,7 +124,7 @@ class BeamSampler:
         loop = (ops.convert_to_tensor(start.position, "int32"), ops.zeros((), "int32"))
         loop = (*loop, opened, ended, done, state["layers"])
         _, steps, _, ended, _, _ = ops.while_loop(unfinished, turn, loop)
-        scores = ops.where(ended["ranks"] > NEVER / 2, ended["scores"], float("-inf"))
+        scores = ops.where(ended["ranks"] > FORBIDDEN / 2, ended["scores"], float("-inf"))
         if self.return_all_beams:
             return ended["tokens"], scores, steps
         return ended["tokens"][:, 0], scores[:, 0], steps
@@ -134,7 +134,7 @@ class BeamSampler:
         beams, total = self.num_beams, start.tokens.shape[1]
         shape = (ops.shape(start.tokens)[0], beams)
         tokens = ops.broadcast_to(ops.expand_dims(start.tokens, 1), (*shape, total))
-        dead = ops.cast(ops.arange(beams, dtype="int32") > 0, "float32") * NEVER
+        dead = ops.cast(ops.arange(beams, dtype="int32") > 0, "float32") * FORBIDDEN
         opened = {
             "tokens": tokens,  # (B, W, L)
             "totals": ops.broadcast_to(dead, shape),  # what the search goes by
@@ -142,7 +142,7 @@ class BeamSampler:
         }
         ended = {
             "tokens": tokens,
-            "ranks": ops.full(shape, NEVER, dtype="float32"),
+            "ranks": ops.full(shape, FORBIDDEN, dtype="float32"),
             "scores": ops.zeros(shape, dtype="float32"),
         }
         return opened, ended
@@ -160,9 +160,9 @@ class BeamSampler:
         rows = ops.floor_divide(ops.arange(batch * beams, dtype="int32"), beams)
         tokens = ops.reshape(opened["tokens"], (batch * beams, opened["tokens"].shape[-1]))
         allowed = log_p
-        if generator.constraints:
+        if generator.logits_processors:
             lengths = ops.take(start.lengths, rows, axis=0)
-            allowed = generator.constraints(log_p, tokens, i, lengths)
+            allowed = generator.logits_processors(log_p, tokens, i, lengths)
         if start.given is not None:
             own = ops.slice(start.tokens, indices(0, i), (batch, 1))
             # An id that is read and never written has no place among V, and takes the last one's.
@@ -171,10 +171,10 @@ class BeamSampler:
             is_given = ops.expand_dims(i < ops.take(start.given, rows, axis=0), -1)
             in_prompt = ops.expand_dims(i < ops.take(start.lengths, rows, axis=0), -1)
             log_p = ops.where(in_prompt, ops.zeros_like(log_p), log_p)
-            allowed = ops.where(is_given, ops.where(other, NEVER, log_p), allowed)
+            allowed = ops.where(is_given, ops.where(other, FORBIDDEN, log_p), allowed)
         ending = len(generator.end_tokens)
-        if generator.constraints:  # a beam with nothing left to say has one candidate: it ends
-            stuck = ops.expand_dims(nothing_left(allowed), -1)  # (B * W, 1)
+        if generator.logits_processors:  # a beam without candidates gets one: it ends
+            stuck = ops.expand_dims(no_candidates(allowed), -1)  # (B * W, 1)
             first = ops.equal(ops.arange(size, dtype="int32"), 0)
             allowed = ops.where(ops.logical_and(stuck, first), ops.zeros_like(log_p), allowed)
             log_p = ops.where(stuck, ops.zeros_like(log_p), log_p)
@@ -190,7 +190,7 @@ class BeamSampler:
         ends = any_equal(token, generator.end_tokens)
         if start.given is not None:  # an end token inside the prompt ends nothing
             ends = ops.logical_and(ends, ops.expand_dims(i >= start.lengths, -1))
-        if generator.constraints:
+        if generator.logits_processors:
             silent = pick(ops.reshape(ops.cast(stuck, "int32"), (batch, beams)), parents) > 0
             token = ops.where(silent, generator.pad_token, token)
             ends = ops.logical_or(ends, silent)
@@ -206,7 +206,7 @@ class BeamSampler:
         length = i + 1 - start.lengths  # (B,) new tokens so far
         full = length >= start.max_length
 
-        open_totals, chosen = ops.top_k(ops.where(ends, NEVER, totals), self.num_beams)
+        open_totals, chosen = ops.top_k(ops.where(ends, FORBIDDEN, totals), self.num_beams)
         opened = {
             "tokens": pick(candidates["tokens"], chosen),
             "totals": open_totals,
@@ -218,11 +218,11 @@ class BeamSampler:
         # At the full length all end, with an end token or not.
         ending = ops.logical_or(ends, ops.expand_dims(full, -1))
         ending = ops.logical_and(ending, ops.expand_dims(ops.logical_not(done), -1))
-        ending = ops.logical_and(ending, totals > NEVER / 2)
+        ending = ops.logical_and(ending, totals > FORBIDDEN / 2)
         ranks = totals
         if self.length_penalty:
             ranks = totals / ops.expand_dims(self.penalty(length), -1)
-        ranks = ops.concatenate([ended["ranks"], ops.where(ending, ranks, NEVER)], axis=1)
+        ranks = ops.concatenate([ended["ranks"], ops.where(ending, ranks, FORBIDDEN)], axis=1)
         ranks, best = ops.top_k(ranks, self.num_beams)
         ended = {
             "tokens": _best_of(ended["tokens"], candidates["tokens"], best),
@@ -236,9 +236,9 @@ class BeamSampler:
             kindest = ops.maximum(self.penalty(length + 1), self.penalty(start.max_length))
             bound = bound / kindest
         last = self.num_beams - 1 if self.return_all_beams else 0
-        beaten = ops.logical_or(ranks[:, last] >= bound, open_totals[:, 0] < NEVER / 2)
+        beaten = ops.logical_or(ranks[:, last] >= bound, open_totals[:, 0] < FORBIDDEN / 2)
         if self.early_stopping:
-            beaten = ops.logical_or(beaten, ranks[:, -1] > NEVER / 2)
+            beaten = ops.logical_or(beaten, ranks[:, -1] > FORBIDDEN / 2)
         done = ops.logical_or(done, ops.logical_or(full, beaten))
         return opened, ended, done, pick(candidates["of"], chosen)
 

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_seq.generation._rows import any_equal, entry
-from keras_seq.generation.logits_processors._constraints import nothing_left
+from keras_seq.generation.logits_processors._token_masks import no_candidates
 from keras_seq.layers.attention._cache import indices
 
 
@@ -76,9 +76,9 @@ def next_turn(generator, start, seed, i, tokens, scores, finished, layers):
     (logits,) = keras.tree.flatten(logits)
     logits = ops.cast(ops.squeeze(logits, 1), "float32")  # (B, V)
     log_probabilities = allowed = ops.log_softmax(logits, axis=-1)
-    if generator.constraints:
-        allowed = generator.constraints(logits, tokens, i, start.lengths)
-        stuck = nothing_left(allowed)
+    if generator.logits_processors:
+        allowed = generator.logits_processors(logits, tokens, i, start.lengths)
+        stuck = no_candidates(allowed)
         if start.given is not None:
             stuck = ops.logical_and(stuck, i >= start.given)
         finished = ops.logical_or(finished, stuck)
@@ -90,7 +90,7 @@ def next_turn(generator, start, seed, i, tokens, scores, finished, layers):
         own = ops.squeeze(ops.slice(tokens, indices(0, i), (batch, 1)), 1)
         token = ops.where(i < start.given, own, token)
         silent = ops.logical_or(finished, i < start.lengths)
-    if generator.constraints or start.given is not None:
+    if generator.logits_processors or start.given is not None:
         score = entry(log_probabilities, ops.minimum(token, log_probabilities.shape[-1] - 1))
     scores = scores + ops.where(silent, ops.zeros_like(score), score)
     token = ops.where(finished, ops.full_like(token, generator.pad_token), token)
