@@ -8,13 +8,24 @@ from keras_seq.generation.logits_processors import (
     NoRepeatNgram,
     RepetitionPenalty,
 )
-from keras_seq.generation.samplers import GreedySampler, RandomSampler, TopKSampler, TopPSampler
-from keras_seq.generation.search.beam_search import BeamSampler
+from keras_seq.generation.samplers import (
+    GreedySampler,
+    RandomSampler,
+    Sampler,
+    TopK,
+    TopKSampler,
+    TopP,
+    TopPSampler,
+    categorical,
+    uniform,
+)
+from keras_seq.generation.search import BeamSampler, BeamSelection, SearchStrategy
 from keras_seq.generation.text_generator import TextGenerator
 
 __all__ = [
     "BannedTokens",
     "BeamSampler",
+    "BeamSelection",
     "Generated",
     "Generator",
     "GreedySampler",
@@ -23,7 +34,13 @@ __all__ = [
     "NoRepeatNgram",
     "RandomSampler",
     "RepetitionPenalty",
+    "Sampler",
+    "SearchStrategy",
     "TextGenerator",
+    "TopK",
     "TopKSampler",
+    "TopP",
     "TopPSampler",
+    "categorical",
+    "uniform",
 ]
