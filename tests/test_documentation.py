@@ -44,7 +44,7 @@ WITHOUT_EXAMPLE = {
     "export.ModelReport",
     "generation.Generated",
     "data.TranslationData",
-    "testing.LawBroken",
+    "testing.InvariantViolated",
     "testing.ConformanceReport",
 }
 
