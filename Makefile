@@ -2,24 +2,36 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 ON_JAX := tests/layers tests/stepping tests/inspection tests/generation tests/models tests/training \
 	tests/test_backend_errors.py
 
-.PHONY: demo test check bench clean
+# What depends on the insides of Keras, so on its version.
+ON_EVERY_KERAS := tests/stepping tests/layers/test_sequence_layer.py
+KERAS_lowest := ~=3.12.0
+KERAS_newest :=
+
+.PHONY: demo test check test-keras bench clean
 
 demo: $(VENV)/demo.done
 	$(BIN)/python examples/translate.py
 
 # Two runs: everything on TensorFlow; then layers, models, stepping, generation and training on JAX,
-# where TensorFlow cannot be imported.
+# where TensorFlow cannot be imported. Tests that share a costly fixture run in one process.
 test: $(VENV)/test.done
-	$(BIN)/python -m pytest -n 2 -q
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -q
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 -q --without-tensorflow $(ON_JAX)
 
 check: $(VENV)/check.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# Not part of `make test`: it makes two more environments, of gigabytes.
+test-keras: $(VENV)/keras-lowest/done $(VENV)/keras-newest/done
+	$(VENV)/keras-newest/bin/python $(PIP_INSTALL) --upgrade keras
+	$(VENV)/keras-lowest/bin/python -m pytest -n 2 -q $(ON_EVERY_KERAS)
+	$(VENV)/keras-newest/bin/python -m pytest -n 2 -q $(ON_EVERY_KERAS)
 
 bench: $(VENV)/bench.done
 	$(BIN)/python benchmarks/generate.py --searches greedy --models translation-small decoder-small
@@ -28,7 +40,12 @@ bench: $(VENV)/bench.done
 
 # One stamp for each extra, so that nothing is installed twice.
 $(VENV)/%.done: setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	$(BIN)/python $(PIP_INSTALL) --editable ".[$*]"
+	touch $@
+
+$(VENV)/keras-%/done: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(PIP_INSTALL) --editable ".[test]" "keras$(KERAS_$*)"
 	touch $@
 
 $(BIN)/python:

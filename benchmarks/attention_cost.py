@@ -14,7 +14,7 @@ a step O(W); an LSTM's call is O(T) and its step O(1). Each figure is a median o
     state, KiB      what is kept between two steps
 
 The last rows give the exponent of T, fitted to the longer half of the lengths. Layers and lengths
-take turns in one run.
+alternate in one run.
 """
 
 import argparse
@@ -44,8 +44,8 @@ def main():
             print(f"compiles: {name}, T = {length}", end="   \r", flush=True)
             cases[name, length] = Case(layer, length, options.features)
     times = {key: ([], []) for key in cases}
-    for turn in range(options.rounds):
-        print(f"round {turn + 1} of {options.rounds}" + " " * 40, end="\r", flush=True)
+    for i in range(options.rounds):
+        print(f"round {i + 1} of {options.rounds}" + " " * 40, end="\r", flush=True)
         for key, case in cases.items():
             times[key][0].append(seconds(case.call))
             times[key][1].append(seconds(case.steps) / STEPS)
@@ -88,11 +88,11 @@ class Case:
             return layer(x, initial_state=state, return_state=True)[1]
 
         def step(x, state):
-            def turn(i, x, state):
+            def body(i, x, state):
                 y, state = layer.step(x, state)
                 return i + 1, y, state  # the output is the next input: no step can be left out
 
-            return ops.while_loop(lambda i, x, state: i < STEPS, turn, (0, x, state))[1]
+            return ops.while_loop(lambda i, x, state: i < STEPS, body, (0, x, state))[1]
 
         whole = jax.jit(layer).lower(x).compile()
         self.call_bytes = whole.memory_analysis().temp_size_in_bytes

@@ -7,7 +7,7 @@
 
 Every system runs a model of the same sizes with random weights and makes exactly as many tokens as
 it is asked for: there is no end token. Each system lives in a process of its own and the processes
-take turns, so that a busy moment of the machine hits all of them. Every process is held to the
+alternate, so that a busy moment of the machine hits all of them. Every process is held to the
 first `--threads` processors and to as many threads. The first generation, which compiles, is not
 counted. What counts is the median over `--rounds`, and the ratio of medians.
 
@@ -90,9 +90,9 @@ def measure(title, case, options, workers, missing):
                 workers.pop(system).stop()
         else:
             ready[system] = []
-    for turn in range(options.rounds):
+    for i in range(options.rounds):
         for system, seconds in ready.items():
-            say(f"{title}: round {turn + 1} of {options.rounds}, {SYSTEMS[system]}")
+            say(f"{title}: round {i + 1} of {options.rounds}, {SYSTEMS[system]}")
             time.sleep(options.pause)  # threads of the last system spin for a while
             seconds.append(workers[system].ask({"run": True})["seconds"])
     say("")

@@ -1,9 +1,9 @@
-"""LSTM and GRU in LiteRT files: the fused operator, the loop, and several steps a turn.
+"""LSTM and GRU in LiteRT files: the fused operator, the loop, and several steps an iteration.
 
     python benchmarks/litert_recurrent.py
 
 One layer, as many features as units, 100 time steps, batch 1, one thread, float32 and int8 weights.
-All forms of a layer take turns in one run; medians count. Each file has been compared with the
+All forms of a layer alternate in one run; medians count. Each file has been compared with the
 Keras layer before it is timed (`keras_seq.export.model_to_litert`). The column "chosen" is the form
 that is taken when none is asked for.
 """
@@ -30,7 +30,7 @@ FORMS = ("fused", "loop", 2, 4, 8, 16, TIME)
 def main():
     heads = "".join(f"{_title(form):>10}" for form in FORMS)
     heads += f"{'chosen':>18}"
-    print(f"{'ms, median of ' + str(ROUNDS):<16}{heads}   KB: fused, loop, chosen, unrolled")
+    print(f"{'ms, median of ' + str(ROUNDS):<16}{heads}   KB: fused, loop, chosen, all")
     for units in (64, 256):
         for kind in ("LSTM", "GRU"):
             with tempfile.TemporaryDirectory() as folder:
@@ -73,7 +73,7 @@ def measure(kind, units, folder):
 
 
 def _title(form):
-    return form if isinstance(form, str) else "all" if form == TIME else f"{form} a turn"
+    return form if isinstance(form, str) else "all" if form == TIME else f"unroll {form}"
 
 
 if __name__ == "__main__":

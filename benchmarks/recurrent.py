@@ -6,10 +6,10 @@
 Systems: `keras_seq.layers` on TensorFlow with XLA and without; `keras.layers` on TensorFlow with
 XLA and without, and on JAX; `tf_keras` (Keras 2) with XLA and without; `torch.nn` with two threads.
 A training step is the gradient of the sum of squared outputs by the inputs and all weights. Keras
-with another backend runs in a process of its own that waits for its turn, so all systems take turns
-in one run; medians and ratios count. The matrix-product peak of the machine, square matrices of
-2048, is measured in the same run. Needs `tf_keras`, `torch` and `jax` for those peers and leaves
-out what is missing.
+with another backend runs in a process of its own that waits until it is asked, so all systems
+alternate in one run; medians and ratios count. The matrix-product peak of the machine, square
+matrices of 2048, is measured in the same run. Needs `tf_keras`, `torch` and `jax` for those peers
+and leaves out what is missing.
 """
 
 import argparse
@@ -196,7 +196,7 @@ def make_systems(cell, shape, training, jax_process):
 
 
 def measure(systems, rounds):
-    """Median seconds of each system, taking turns."""
+    """Median seconds of each system, alternating."""
     for run in systems.values():
         run()
         run()

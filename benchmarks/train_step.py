@@ -10,7 +10,7 @@ always. The PyTorch model has one product for query, key and value and PyTorch's
 AdamW is plain, fused, or plain in a model that `torch.compile` compiled. The Keras systems are
 compiled with XLA, once stepped by `train_on_batch`'s compiled function and once by `fit`.
 
-Every system lives in a process of its own, and the processes take turns, so that a busy moment of
+Every system lives in a process of its own, and the processes alternate, so that a busy moment of
 the machine hits all of them. Medians and their ratios count.
 """
 
@@ -245,9 +245,9 @@ def measure(case, options):
                 worker.stop()
             else:
                 workers[system], seconds[system] = worker, []
-        for turn in range(options.rounds):
+        for i in range(options.rounds):
             for system, worker in workers.items():
-                say(f"round {turn + 1} of {options.rounds}, {SYSTEMS[system]}")
+                say(f"round {i + 1} of {options.rounds}, {SYSTEMS[system]}")
                 time.sleep(options.pause)  # threads of the last system spin for a while
                 seconds[system].append(worker.ask({"run": True})["seconds"])
         say("")
@@ -287,7 +287,7 @@ def parse():
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--pause", type=float, default=0.2, help="seconds before each turn")
+    parser.add_argument("--pause", type=float, default=0.2, help="seconds before each run")
     parser.add_argument("--verbose", action="store_true", help="show what the systems print")
     parser.add_argument("--serve", choices=SYSTEMS, help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -2,15 +2,16 @@
 
     python examples/character_model.py --data PATH/TO/tfds --download
     python examples/character_model.py --data PATH/TO/text.txt --recipe plain
+    python examples/character_model.py --quick    # a tiny model, on sentences made up here
 
 The model has 4 blocks of 4 heads, 128 wide, and sees 64 characters. It is trained on 2,000 batches
 of 12 windows at random places of the first nine tenths of tiny Shakespeare, and evaluated on the
 whole last tenth, window after window. TFDS cuts that tenth in two, `validation` and `test`, which
 are joined here.
 
-`plain` is GPT-2's architecture without biases: learned positions, layer normalisation, GELU. The
+`plain` is GPT-2's architecture without biases: learned positions, layer normalization, GELU. The
 learning rate grows to 1e-3 and falls to a tenth along a cosine. `better` has rotary positions, RMS
-normalisation and a gated feed-forward network in place of those, no more weights, and a learning
+normalization and a gated feed-forward network in place of those, no more weights, and a learning
 rate that grows to 4e-3 and falls to zero. Validation loss in nats a character, one run each:
 
     plain       1.780        (nanoGPT publishes 1.88 for this size, text and number of steps)
@@ -36,7 +37,7 @@ RECIPES = {
     "plain": {
         "model": {"intermediate_dim": 512, "activation": "gelu", "normalization": "layer"},
         "learning_rate": 1e-3,
-        "last": 0.1,  # share of the learning rate that the cosine ends at
+        "last": 0.1,  # fraction of the learning rate that the cosine ends at
         "weight_decay": 0.1,
         "beta_2": 0.99,
     },
@@ -53,6 +54,17 @@ RECIPES = {
         "weight_decay": 0.1,
         "beta_2": 0.99,
     },
+}
+
+QUICK = {
+    "steps": 40,
+    "warm_up": 5,
+    "length": 16,
+    "layers": 1,
+    "heads": 2,
+    "size": 32,
+    "characters": 40,
+    "output": "saved_models/quick",
 }
 
 
@@ -75,16 +87,31 @@ def parse_arguments(arguments=None):
     add("--prompt", default="\n", help="what the sample begins with")
     add("--output", type=pathlib.Path, default=pathlib.Path("saved_models"))
     add("--seed", type=int, default=0)
-    return parser.parse_args(arguments)
+    add("--quick", action="store_true", help=f"made-up text, and defaults {QUICK}")
+    options = parser.parse_args(arguments)
+    if options.quick:  # what the command line names goes before
+        parser.set_defaults(**QUICK)
+        options = parser.parse_args(arguments)
+    return options
 
 
-def load_text(data, download):
+def made_up_text(seed, sentences=400):
+    """Lines such as "The cat sees a bird."."""
+    rng = np.random.default_rng(seed)
+    parts = ("The", "A"), ("cat", "dog", "king"), ("sees", "hears"), ("the", "a"), ("bird", "queen")
+    lines = zip(*(rng.choice(words, sentences) for words in parts), strict=True)
+    return "".join(" ".join(line) + ".\n" for line in lines)
+
+
+def load_text(options):
     """The whole text."""
-    if data is not None and pathlib.Path(data).is_file():
-        return pathlib.Path(data).read_text(encoding="utf-8")
+    if options.quick and options.data is None:
+        return made_up_text(options.seed)
+    if options.data is not None and pathlib.Path(options.data).is_file():
+        return pathlib.Path(options.data).read_text(encoding="utf-8")
     import tensorflow_datasets as tfds
 
-    splits = tfds.load("tiny_shakespeare", data_dir=data, download=download)
+    splits = tfds.load("tiny_shakespeare", data_dir=options.data, download=options.download)
     parts = [row["text"] for s in ("train", "validation", "test") for row in splits[s]]
     return b"".join(part.numpy() for part in parts).decode("utf-8")
 
@@ -155,7 +182,7 @@ def sample(model, vocabulary, options):
 def main(arguments=None):
     options = parse_arguments(arguments)
     keras.utils.set_random_seed(options.seed)
-    text = load_text(options.data, options.download)
+    text = load_text(options)
     vocabulary = ["", *sorted(set(text))]  # 0 is no character: prompts are padded with it
     check_prompt(options.prompt, vocabulary)
     tokens = np.searchsorted(vocabulary, list(text)).astype("int32")

@@ -2,6 +2,7 @@
 
     python examples/gradient_flow.py               # 12 seconds on two CPU cores
     python examples/gradient_flow.py --epochs 8    # trains each layer, too: minutes
+    python examples/gradient_flow.py --quick       # tiny sizes, training included
 
 The class of a sequence is given by its first step, all else is noise. The table's ratio is the norm
 of dL/dh(1) over that of dL/dh(T), before training, T = 100:
@@ -29,8 +30,15 @@ import keras
 import numpy as np
 
 import keras_seq
-from keras_seq.inspection._gradient_flow import gradient_flow
-from keras_seq.plots._gradient_flow import gradient_flow as plot_gradient_flow
+from keras_seq.inspection import gradient_flow
+
+QUICK = {
+    "time": 20,
+    "units": 8,
+    "epochs": 1,
+    "sequences": 128,
+    "path": "saved_models/quick/gradient_flow.png",
+}
 
 
 def parse_arguments(arguments=None):
@@ -41,9 +49,15 @@ def parse_arguments(arguments=None):
     add("--path", type=pathlib.Path, default=pathlib.Path("saved_models/gradient_flow.png"))
     add("--time", type=int, default=100, help="T, time steps of a sequence")
     add("--units", type=int, default=32, help="U, units of each layer")
-    add("--epochs", type=int, default=0, help="of training, 1,024 sequences each")
+    add("--epochs", type=int, default=0, help="of training")
+    add("--sequences", type=int, default=1024, help="of an epoch")
     add("--seed", type=int, default=0)
-    return parser.parse_args(arguments)
+    add("--quick", action="store_true", help=f"defaults {QUICK}")
+    options = parser.parse_args(arguments)
+    if options.quick:  # what the command line names goes before
+        parser.set_defaults(**QUICK)
+        options = parser.parse_args(arguments)
+    return options
 
 
 def sequences(count, time, rng):
@@ -108,7 +122,8 @@ def main(arguments=None):
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
     rng = np.random.default_rng(options.seed)
-    train, test = (sequences(count, options.time, rng) for count in (1024, 512))
+    train = sequences(options.sequences, options.time, rng)
+    test = sequences(512, options.time, rng)
     batch = [part[:64] for part in test]
     flows = {}
     print(f"T = {options.time}, U = {options.units}; ratio = |dL/dh(1)| / |dL/dh(T)|\n")
@@ -134,7 +149,7 @@ def main(arguments=None):
             row += f"{reach(trained):>16.1e}{accuracy:>10.0%}"
         print(row, flush=True)
     title = f"Gradient before training, T = {options.time}"
-    plot_gradient_flow(flows, path=options.path, title=title)
+    keras_seq.plots.gradient_flow(flows, path=options.path, title=title)
     print(f"\nPicture: {options.path}")
 
 

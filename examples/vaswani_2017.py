@@ -1,6 +1,7 @@
 """The Transformer of Vaswani et al. 2017 written out, beside `keras_seq.models.transformer`.
 
-    python examples/vaswani_2017.py         # 15 seconds on two CPU cores
+    python examples/vaswani_2017.py            # 15 seconds on two CPU cores
+    python examples/vaswani_2017.py --quick    # a tiny model
 
 With equal weights the two give equal numbers. The parameters of the paper's base model (its
 table 3 says 65 million) are, for one vocabulary of 37,000 tokens,
@@ -32,6 +33,8 @@ from keras_seq.layers import (
     PositionalEmbedding,
 )
 
+QUICK = {"vocabulary": 100, "layers": 2, "heads": 2, "dim": 16, "inner_dim": 32, "length": 8}
+
 
 def parse_arguments(arguments=None):
     parser = argparse.ArgumentParser(
@@ -44,7 +47,12 @@ def parse_arguments(arguments=None):
     add("--dim", type=int, default=512, help="D, the width of the model")
     add("--inner-dim", type=int, default=2048, help="width inside the feed-forward networks")
     add("--length", type=int, default=64, help="T = S, tokens of the compared sequences")
-    return parser.parse_args(arguments)
+    add("--quick", action="store_true", help=f"defaults {QUICK}")
+    options = parser.parse_args(arguments)
+    if options.quick:  # what the command line names goes before
+        parser.set_defaults(**QUICK)
+        options = parser.parse_args(arguments)
+    return options
 
 
 def written_out(V, N=6, H=8, D=512, inner_dim=2048, length=512, dropout=0.1):

@@ -51,13 +51,13 @@ def pytest_ignore_collect(collection_path, config):
 
 # Where eager JAX compiles for half a minute and more what TensorFlow has shown in seconds.
 _COSTLY_ON_JAX = {
-    "test_a_window_keeps_the_laws",
-    "test_additive_attention_keeps_the_laws",
-    "test_grouped_self_attention_keeps_the_laws",
+    "test_a_window_keeps_the_invariants",
+    "test_additive_attention_keeps_the_invariants",
+    "test_grouped_self_attention_keeps_the_invariants",
     "test_one_beam_is_greedy_and_more_find_likelier_sequences",
     "test_self_attention_gives_the_numbers_of_keras",
-    "test_the_decoder_block_keeps_the_laws",
-    "test_the_decoder_block_keeps_the_laws_of_time_without_a_source",
+    "test_the_decoder_block_keeps_the_invariants",
+    "test_the_decoder_block_keeps_the_invariants_of_time_without_a_source",
     "test_the_self_check_finds_nothing_wrong_with_good_models",
 }
 

@@ -1,5 +1,6 @@
-"""Every public name has a docstring with an example, and every example runs."""
+"""Every public name has a docstring with an example; every example and every page's code runs."""
 
+import ast
 import importlib
 import inspect
 import os
@@ -14,7 +15,18 @@ import pytest
 import keras_seq
 
 ROOT = pathlib.Path(keras_seq.__file__).parent.parent
-PACKAGES = ("layers", "models", "generation", "export", "data", "plots", "testing", "training")
+PACKAGES = (
+    "layers",
+    "models",
+    "stepping",
+    "inspection",
+    "generation",
+    "export",
+    "data",
+    "plots",
+    "testing",
+    "training",
+)
 NEED_TENSORFLOW = ("data", "export", "training.chunks")
 FENCE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
@@ -44,7 +56,7 @@ WITHOUT_EXAMPLE = {
     "export.ModelReport",
     "generation.Generated",
     "data.TranslationData",
-    "testing.LawBroken",
+    "testing.InvariantViolated",
     "testing.ConformanceReport",
 }
 
@@ -67,14 +79,65 @@ def test_the_example_in_the_docstring_runs(name, tmp_path, monkeypatch):
     exec(compile(code, f"<example of {name}>", "exec"), {"__name__": "example"})
 
 
-@pytest.mark.needs_tensorflow(reason="the README's example exports")
-def test_the_examples_in_the_readme_run(tmp_path, monkeypatch):
-    code, contract = FENCE.findall((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCKS = {
+    f"{page.relative_to(ROOT).as_posix()} {i + 1}": code
+    for page in PAGES
+    for i, code in enumerate(FENCE.findall(page.read_text(encoding="utf-8")))
+}
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+@pytest.mark.needs_tensorflow(reason="pages show data and export, too")
+def test_each_block_of_a_page_runs_on_its_own(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "<README>", "exec"), {})
-    exec(compile(contract, "<README>", "exec"), {})
-    assert (tmp_path / "saved_models" / "model.tflite").exists()
+    exec(compile(BLOCKS[name], f"<{name}>", "exec"), {"__name__": "example"})
+    if name == "README.md 1":
+        assert (tmp_path / "saved_models" / "model.tflite").exists()
+
+
+def test_the_first_example_of_the_readme_has_ten_lines():
+    lines = [line for line in BLOCKS["README.md 1"].splitlines() if line.strip()]
+    assert len(lines) <= 10
+
+
+def private_names(code):
+    """Internal names of keras_seq, and private Keras, that a piece of code uses."""
+    for node in ast.walk(ast.parse(code)):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Attribute):
+            names = [ast.unparse(node)]
+        for name in names:
+            root, _, rest = name.partition(".")
+            private = root == "keras_seq" and re.search(r"(^|\.)_[a-z]", rest)
+            if private or (root == "keras" and rest.startswith("src")):
+                yield name
+
+
+SCRIPTS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "examples").glob("*.py")}
+
+
+@pytest.mark.parametrize("name", [*BLOCKS, *EXAMPLES, *SCRIPTS])
+def test_what_is_shown_uses_public_names_only(name):
+    assert not list(private_names({**BLOCKS, **EXAMPLES, **SCRIPTS}[name]))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_to_files_and_headings_that_exist(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in link:
+            continue
+        path, _, heading = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        if heading:
+            text = target.read_text(encoding="utf-8")
+            headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+            assert heading in [h.lower().replace(" ", "-") for h in headings], link
 
 
 def test_every_layer_is_registered_for_saving():

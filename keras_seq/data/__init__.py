@@ -1,4 +1,4 @@
-"""Datasets and text files -> tokenised, bucketed `tf.data` pipelines.
+"""Datasets and text files -> tokenized, bucketed `tf.data` pipelines.
 
 Importing this package registers `date_translation` with TensorFlow Datasets, so that
 `tfds.load("date_translation")` works as for any other dataset.

@@ -1,4 +1,4 @@
-"""Tokenised pairs in memory -> batches of a few fixed shapes."""
+"""Tokenized pairs in memory -> batches of a few fixed shapes."""
 
 import numpy as np
 import tensorflow as tf
@@ -9,7 +9,7 @@ from keras_seq.data._tokenizers import END_ID, PAD_ID, START_ID
 def make_batches(
     sources, targets, shapes, batch_size, *, shuffle=False, seed=0, drop_remainder=False
 ):
-    """Batches tokenised pairs for teacher forcing, each batch padded to one of a few shapes.
+    """Batches tokenized pairs for teacher forcing, each batch padded to one of a few shapes.
 
     Each shape is compiled once under XLA, so there are few of them and batches are never padded
     to their own longest row. A pair goes to the first shape that holds it.
@@ -107,7 +107,7 @@ def merge_small_buckets(which, shapes, batch_size):
     """Leaves out shapes that would never fill a training batch.
 
     Training drops incomplete batches, so the pairs of a bucket of fewer than `batch_size` pairs
-    would never be seen. They join the next larger bucket; the largest bucket takes in the one
+    would never be trained on. They join the next larger bucket; the largest bucket takes in the one
     below it instead.
 
     Args:

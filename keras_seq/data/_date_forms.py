@@ -1,7 +1,7 @@
 """How people write a date: Babel patterns and irregular forms, locale by locale.
 
 Every text made here can be read in one way only. A month written as a word, a unit such as 年
-or 년, or a four-digit year in front settle the order of the parts; a date of digits alone that
+or 년, or a four-digit year in front fixes the order of the parts; a date of digits alone that
 has none of these ("2/4/21") carries the locale it was written in: "2/4/21 (en-US)".
 """
 
@@ -177,7 +177,7 @@ def reads_one_way(text):
         text: A date of one of `FORMS`.
 
     Returns:
-        True where a word settles the order or the four-digit year comes first.
+        True where a word fixes the order or the four-digit year comes first.
 
     Example:
 

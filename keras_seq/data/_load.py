@@ -8,8 +8,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 _LAYOUT = (
-    "one text a line, in files named <language>.<split>.txt, such as en.train.txt beside "
-    "de.train.txt"
+    "one text a line, in files named <language>.<split>.txt, such as en.train.txt and de.train.txt"
 )
 
 
@@ -169,9 +168,9 @@ def is_folder(builder):
 
 def _folder_builder(path):
     names = sorted(os.listdir(path))
-    strangers = [n for n in names if not re.fullmatch(r"[^.]+\.[^.]+\.txt", n)]
-    if strangers or not names:
-        found = f"{strangers[:5]}" if strangers else "an empty folder"
+    others = [n for n in names if not re.fullmatch(r"[^.]+\.[^.]+\.txt", n)]
+    if others or not names:
+        found = f"{others[:5]}" if others else "an empty folder"
         raise ValueError(
             f"dataset name: expected the folder {path!r} to hold {_LAYOUT}, and nothing else; "
             f"received {found}."

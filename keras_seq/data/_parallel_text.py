@@ -12,7 +12,7 @@ _SPLIT_NAMES = {
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test",),
 }
-HELD_OUT_SHARE, HELD_OUT_LIMIT = 0.02, 2_000
+HELD_OUT_FRACTION, HELD_OUT_LIMIT = 0.02, 2_000
 
 
 def choose_columns(builder, source=None, target=None):
@@ -131,7 +131,7 @@ def hold_out(sources, targets):
     Raises:
         ValueError: If there are fewer than two distinct sources.
     """
-    wanted = min(HELD_OUT_LIMIT, max(1, round(HELD_OUT_SHARE * len(sources))))
+    wanted = min(HELD_OUT_LIMIT, max(1, round(HELD_OUT_FRACTION * len(sources))))
     counts = {}
     for source in sources:
         counts[source] = counts.get(source, 0) + 1

@@ -15,12 +15,12 @@ def train_tokenizer(texts, kind="subword", vocabulary_size=8000, lowercase=False
 
     The same texts give the same tokenizer. The ids of the special pieces are fixed: padding 0,
     unknown 1, start `<s>` 2, end `</s>` 3. Text is taken as it is, without Unicode
-    normalisation and with all its spaces, so `detokenize(tokenize(text)) == text` for any text
+    normalization and with all its spaces, so `detokenize(tokenize(text)) == text` for any text
     whose characters occur in `texts` (exceptions: U+2581, SentencePiece's sign for a space,
     becomes a space, and the written names of special pieces, such as a literal "<s>", may become
     unknown; KerasHub before 0.26, the last for Python 3.10, loses the leading spaces of a subword
-    text). A composed and a decomposed accent are different characters: normalise such texts
-    alike beforehand. A character never seen becomes the unknown id and detokenizes to " ⁇ ".
+    text). A composed and a decomposed accent are different characters: normalize such texts
+    alike beforehand. A character that `texts` lack becomes the unknown id and detokenizes to " ⁇ ".
 
     `detokenize` leaves out padding, start and end ids, but does not stop at the end id: cut
     what comes after it first.
@@ -31,7 +31,7 @@ def train_tokenizer(texts, kind="subword", vocabulary_size=8000, lowercase=False
             `"character"`.
         vocabulary_size: The greatest number of pieces, special ones included. A corpus that does
             not support as many gets fewer; characters take what their count decides.
-        lowercase: Whether the tokenizer itself turns text into lower case, character by
+        lowercase: Whether the tokenizer itself converts text to lower case, character by
             character (`"ß"` stays, unlike in case folding).
         add_end: Whether `tokenizer(text)` ends with the end id.
 

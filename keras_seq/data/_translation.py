@@ -55,8 +55,8 @@ class TranslationData:
         def count(name):
             dropped = self.dropped[name]
             pairs = len(self.texts[name][0]) - dropped["too_long"]
-            gone = ", ".join(f"{n:,} {why.replace('_', ' ')}" for why, n in dropped.items() if n)
-            return f"{pairs:,} pairs" + (f" (dropped: {gone})" if gone else "")
+            reasons = ", ".join(f"{n:,} {why.replace('_', ' ')}" for why, n in dropped.items() if n)
+            return f"{pairs:,} pairs" + (f" (dropped: {reasons})" if reasons else "")
 
         sizes = [t.vocabulary_size() for t in (self.source_tokenizer, self.target_tokenizer)]
         lines = [f"TranslationData: {self.dataset}, {self.columns[0]} -> {self.columns[1]}"]
@@ -88,7 +88,7 @@ def translation(
 ):
     """Makes batches for a sequence-to-sequence model from parallel text.
 
-    Texts are tokenised once and kept in memory. All batches have one shape, or with
+    Texts are tokenized once and kept in memory. All batches have one shape, or with
     `length_buckets` one shape a bucket, because a model compiled with XLA is compiled anew for
     each. No pair is ever cut: what is too long or has an empty side is left out and counted in
     `dropped`. Training batches are full and shuffled anew in each pass (the pairs of the last,
@@ -104,7 +104,7 @@ def translation(
         tokenizer: `"subword"` or `"character"`; see `train_tokenizer`. Trained on the train
             split.
         vocabulary_size: The greatest number of pieces of each tokenizer.
-        lowercase: Whether the tokenizers turn text into lower case (`texts` stay as they are).
+        lowercase: Whether the tokenizers convert text to lower case (`texts` stay as they are).
         source_length, target_length: Greatest number of ids, the end or start id included. None
             takes the longest of train and validation, rounded up to a multiple of 8, at most 128.
         batch_size: Pairs a batch.

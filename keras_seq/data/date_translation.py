@@ -22,11 +22,11 @@ class DateTranslation(tfds.core.GeneratorBasedBuilder):
     downloaded. The source is a date of the years 1950 to 2049, in a style of Babel (the Unicode
     locale data) or an irregular form ("the 3rd of March 2021", "March 3rd, '21",
     "2021년3월3일 수요일"), sometimes in other case or with commas and spaces missing or doubled.
-    No source has two meanings: where the order of day and month hangs on the locale, the text
+    No source has two meanings: where the order of day and month depends on the locale, the text
     names the locale, as in "2/4/21 (en-US)". All sources are unique, so no text of one split
     occurs in another; the same date may, written otherwise.
 
-    Splits: train 60,000, validation 2,000, test 2,000, about equal shares per locale. The draw
+    Splits: train 60,000, validation 2,000, test 2,000, about equally many per locale. The draw
     is the same on every machine and Python version; month and weekday names are those of the
     installed Babel.
 
@@ -95,17 +95,17 @@ def make_splits(sizes, seed=0):
     ```
     """
     splits = {name: [] for name in sizes}
-    seen = set()
+    used = set()
     for index, locale in enumerate(FORMS):
         # `random()` is the one method whose sequence Python promises to keep between versions.
         draw = random.Random(seed * len(FORMS) + index).random
         for name, size in sizes.items():
-            share = (index + 1) * size // len(FORMS) - index * size // len(FORMS)
-            splits[name].extend(_draw_unique(draw, locale, share, seen))
+            count = (index + 1) * size // len(FORMS) - index * size // len(FORMS)
+            splits[name].extend(_draw_unique(draw, locale, count, used))
     return splits
 
 
-def _draw_unique(draw, locale, count, seen):
+def _draw_unique(draw, locale, count, used):
     def choose(options):
         return options[int(draw() * len(options))]
 
@@ -114,7 +114,7 @@ def _draw_unique(draw, locale, count, seen):
         date = _FIRST + datetime.timedelta(days=int(draw() * _DAYS))
         form, case, spacing = choose(FORMS[locale]), choose(_CASES), choose(_SPACINGS)
         source = write_date(date, locale, form, case=case, spacing=spacing)
-        if source not in seen and len(source) <= LONGEST:
-            seen.add(source)
+        if source not in used and len(source) <= LONGEST:
+            used.add(source)
             examples.append({"source": source, "target": date.isoformat(), "locale": locale})
     return examples

@@ -1,4 +1,4 @@
-"""Pictures of what a model looks at and how it learnt. Needs matplotlib: `keras_seq[plots]`."""
+"""Pictures of what a model looks at and how it learned. Needs matplotlib: `keras_seq[plots]`."""
 
 from keras_seq.plots._attention_map import attention_map, attention_maps
 from keras_seq.plots._gates import gates

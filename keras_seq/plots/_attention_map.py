@@ -17,8 +17,8 @@ _MARGIN = 0.15
 _GAP = 0.25
 _LABEL_GAP = 0.08
 _LINE = 0.22  # a line of title or axis name
-_COLOUR_BAR = 0.14
-_COLOUR_BAR_LABELS = 0.45
+_COLOR_BAR = 0.14
+_COLOR_BAR_LABELS = 0.45
 _SHORTEST_BAR, _LONGEST_BAR = 0.8, 4.0
 _HEADS_A_ROW = 4
 _LONGEST_LABEL = 24  # characters
@@ -27,7 +27,7 @@ _LONGEST_LABEL = 24  # characters
 def attention_map(scores, source_tokens, target_tokens, title=None, path=None):
     """Draws the attention weights of one example.
 
-    Each row is a target token, each column a source token, and the colour says how much of its
+    Each row is a target token, each column a source token, and the color says how much of its
     attention the one gave to the other. Characters that matplotlib's font lacks are drawn with
     another font of this machine, or as their code points (`U+C6D4`) where none has them. Blanks
     are drawn as "␣".
@@ -57,7 +57,7 @@ def attention_map(scores, source_tokens, target_tokens, title=None, path=None):
 
     scores = np.random.default_rng(0).dirichlet(np.ones(4), size=(2, 3))  # (H, T, S)
     figure = attention_map(scores, ["▁ein", "▁klein", "er", "▁Hund"], ["▁a", "▁small", "▁dog"])
-    print(len(figure.axes))  # 3: two heads and the colour bar
+    print(len(figure.axes))  # 3: two heads and the color bar
     ```
     """
     return attention_maps([(scores, source_tokens, target_tokens, title)], path=path)
@@ -88,7 +88,7 @@ def attention_maps(examples, path=None):
 
     weights = np.random.default_rng(0).dirichlet(np.ones(4), size=3)  # (T, S)
     figure = attention_maps([(weights, "2024", "May", "first"), (weights, "1999", "Jun", "second")])
-    print(len(figure.axes))  # 3: two examples and the colour bar
+    print(len(figure.axes))  # 3: two examples and the color bar
     ```
     """
     path = check_path(path)
@@ -234,7 +234,7 @@ class _Block:
 
 
 def _draw(blocks, fonts):
-    """Place the blocks in rows, left to right, within the page, and a colour bar on the right."""
+    """Place the blocks in rows, left to right, within the page, and a color bar on the right."""
     rows = [[]]
     for block in blocks:
         used = sum(b.width + 2 * _GAP for b in rows[-1])
@@ -243,7 +243,7 @@ def _draw(blocks, fonts):
         rows[-1].append(block)
     widths = [sum(b.width + 2 * _GAP for b in row) - 2 * _GAP for row in rows]
     heights = [max(b.height for b in row) for row in rows]
-    bar = _GAP + _COLOUR_BAR + _COLOUR_BAR_LABELS
+    bar = _GAP + _COLOR_BAR + _COLOR_BAR_LABELS
     width = 2 * _MARGIN + max(widths[0] + bar, *widths)
     height = 2 * _MARGIN + sum(heights) + 2 * _GAP * (len(rows) - 1)
     height = max(height, 2 * _MARGIN + rows[0][0].top + _SHORTEST_BAR)
@@ -261,13 +261,13 @@ def _draw(blocks, fonts):
         (
             (_MARGIN + widths[0] + _GAP) / width,
             1 - (top + tall) / height,
-            _COLOUR_BAR / width,
+            _COLOR_BAR / width,
             tall / height,
         )
     )
-    colour_bar = figure.colorbar(image, cax=bar_axes, ticks=[0, 0.5, 1])
-    colour_bar.outline.set_visible(False)
-    colour_bar.ax.tick_params(labelsize=9, length=2)
+    color_bar = figure.colorbar(image, cax=bar_axes, ticks=[0, 0.5, 1])
+    color_bar.outline.set_visible(False)
+    color_bar.ax.tick_params(labelsize=9, length=2)
     return figure
 
 

@@ -50,7 +50,7 @@ def check_path(path):
 
 
 def save(figure, path):
-    """Save a figure under a name beside `path`, then rename it; parents are created.
+    """Save a figure atomically, to a temporary file that is renamed; parents are created.
 
     Args:
         figure: `matplotlib.figure.Figure`.
@@ -61,14 +61,14 @@ def save(figure, path):
     """
     if path is None:
         return
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            figure.savefig(beside, format=path.suffix[1:].lower(), dpi=150)
-            os.replace(beside, path)
+            figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=150)
+            os.replace(temporary, path)
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise OSError(
             f"The figure cannot be written to `path` {str(path)!r}: {error}. Choose a file in a "

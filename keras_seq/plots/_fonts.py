@@ -40,7 +40,7 @@ class Fonts:
 
         first = _open(str(findfont(FontProperties())))
         self.families = [first.family_name]
-        wanted = {c for text in texts for c in _normalised(text) if c.isprintable()}
+        wanted = {c for text in texts for c in _normalized(text) if c.isprintable()}
         missing = wanted - _characters_in(first, wanted)
         while missing:
             family, found = _best_family(missing, tuple(rcParams["font.family"]))
@@ -54,7 +54,7 @@ class Fonts:
         """One of the texts, each character that no font has as its code point, such as `U+C6D4`."""
         parts = []  # runs of plain text, and code points, which blanks are to keep apart
         plain = True
-        for character in _normalised(text):
+        for character in _normalized(text):
             if character in self._shown:
                 if not parts or not plain:
                     parts.append("")
@@ -72,7 +72,7 @@ class Fonts:
         return text
 
 
-def _normalised(text):
+def _normalized(text):
     """Composed characters: fonts have the syllable 월 more often than its three letters."""
     return unicodedata.normalize("NFC", text)
 

@@ -19,7 +19,7 @@ _NAMES = {
 _PANEL = (4.6, 2.8)  # inches
 _PANELS_A_ROW = 2
 _LONGEST_LABEL = 12  # characters
-_MOST_LABELS = 40  # time steps that are labelled one by one
+_MOST_LABELS = 40  # time steps that are labeled one by one
 
 
 def gates(activations, path=None, row=0, tokens=None, title=None):

@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_seq.plots._figure import check_path, new_figure, save
 
-_COLOURS = (
+_COLORS = (
     "#3b6fb6",
     "#d9772b",
     "#3f9a5a",
@@ -18,7 +18,7 @@ _COLOURS = (
     "#a9a22a",
     "#2fa5b5",
 )
-_STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)))  # after ten lines the colours come again
+_STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)))  # after ten lines the colors come again
 _DECADES = 60  # of the axis at most: what lies below is as good as nothing
 
 
@@ -66,8 +66,8 @@ def gradient_flow(norms, path=None, title=None):
         axes.plot(
             np.arange(1, len(values) + 1),
             drawn,
-            color=_COLOURS[i % len(_COLOURS)],
-            linestyle=_STYLES[i // len(_COLOURS) % len(_STYLES)],
+            color=_COLORS[i % len(_COLORS)],
+            linestyle=_STYLES[i // len(_COLORS) % len(_STYLES)],
             linewidth=1.8,
             marker="o" if np.isfinite(drawn).sum() == 1 else None,
             label=name + _missing(values),

@@ -1,4 +1,4 @@
-"""How a model learnt: the loss and every other metric, epoch by epoch."""
+"""How a model learned: the loss and every other metric, epoch by epoch."""
 
 import collections.abc
 import dataclasses
@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_seq.plots._figure import check_path, new_figure, save
 
-_COLOURS = {"train": "#3b6fb6", "validation": "#d9772b"}
+_COLORS = {"train": "#3b6fb6", "validation": "#d9772b"}
 _PANEL = (4.6, 3.2)  # inches
 _PANELS_A_ROW = 3
 _LABEL_SPACING = 0.08  # of the panel's height, between the names at the ends of two curves
@@ -114,7 +114,7 @@ def _draw(axes, metric, best):
 
     for kind, (epochs, values) in metric.curves.items():
         marker = "o" if len(values) == 1 else None
-        axes.plot(epochs, values, color=_COLOURS[kind], label=kind, marker=marker, linewidth=1.8)
+        axes.plot(epochs, values, color=_COLORS[kind], label=kind, marker=marker, linewidth=1.8)
     everything = np.concatenate([values for _, values in metric.curves.values()])
     if metric.name.endswith(_RATIO_SCALES) and _spans_decades(everything):
         axes.set_yscale("log")
@@ -129,7 +129,7 @@ def _draw(axes, metric, best):
     last = max(int(epochs[-1]) for epochs, _ in metric.curves.values())
     if first == last:
         axes.set_xlim(first - 0.5, last + 0.5)
-    axes.autoscale_view()  # else the limits settle only when the figure is drawn
+    axes.autoscale_view()  # else the limits are set only when the figure is drawn
     _name_curves(axes, metric)
     if best is not None:
         _mark(axes, metric, best)
@@ -161,7 +161,7 @@ def _name_curves(axes, metric):
             height,
             kind,
             transform=axes.transAxes,
-            color=_COLOURS[kind],
+            color=_COLORS[kind],
             size=9,
             va="center",
         )
@@ -176,7 +176,7 @@ def _mark(axes, metric, best):
         at = np.flatnonzero(epochs == best)
         if len(at) and np.isfinite(values[at[0]]):
             value = values[at[0]]
-            axes.plot(best, value, "o", color=_COLOURS["validation"], markersize=6)
+            axes.plot(best, value, "o", color=_COLORS["validation"], markersize=6)
             label = f"{'best: ' if metric.name == 'loss' else ''}{label}, {value:.4g}"
     left, right = axes.get_xlim()
     where = (best - left) / (right - left)

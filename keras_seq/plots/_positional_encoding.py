@@ -5,7 +5,7 @@ import numpy as np
 from keras_seq.plots._figure import check_path, new_figure, save
 
 _MOST_CURVES = 8  # features that are drawn as curves; more are drawn as a heatmap
-_COLOURS = (
+_COLORS = (
     "#3b6fb6",
     "#d9772b",
     "#3f9a5a",
@@ -88,8 +88,8 @@ def _table(positions):
 
 
 def _draw_curves(figure, axes, table):
-    for i, (label, colour) in enumerate(zip(_labels(table), _COLOURS, strict=False)):
-        axes.plot(table[:, i], color=colour, linewidth=1.8, label=label)
+    for i, (label, color) in enumerate(zip(_labels(table), _COLORS, strict=False)):
+        axes.plot(table[:, i], color=color, linewidth=1.8, label=label)
         if len(table) == 1:
             axes.lines[-1].set_marker("o")
     _label_positions(axes.xaxis)

@@ -1,4 +1,4 @@
-"""Laws about what a layer must survive: its configuration, files, dtypes, compilers, gradients."""
+"""Invariants of a layer's form: configuration, files, dtypes, compilers, gradients."""
 
 import inspect
 import json
@@ -12,7 +12,7 @@ from keras import ops
 from keras_seq.testing._subject import Skip, to_numpy
 from keras_seq.testing._time_invariants import check_state_is_fixed
 
-# Share of the outputs' size that a 16-bit run may be off: 32 roundings of the dtype.
+# Tolerance of a 16-bit run, as a fraction of the outputs' size: 32 roundings of the dtype.
 _HALF_TOLERANCE = {"mixed_float16": 32 * 2.0**-10, "mixed_bfloat16": 32 * 2.0**-7}
 
 
@@ -22,12 +22,12 @@ def config_round_trip(subject):
     try:
         text = json.dumps(config, sort_keys=True)
     except TypeError as error:
-        subject.broken(f"the configuration is not JSON: {error}")
+        subject.violated(f"the configuration is not JSON: {error}")
     again = subject.rebuild()
     if json.dumps(again.get_config(), sort_keys=True) != text:
         ours, theirs = config, again.get_config()
         names = [n for n in {*ours, *theirs} if ours.get(n) != theirs.get(n)]
-        subject.broken(f"the configuration of the rebuilt layer differs in {sorted(names)}")
+        subject.violated(f"the configuration of the rebuilt layer differs in {sorted(names)}")
     what = "the layer rebuilt from its configuration, with its weights"
     subject.compare_outputs(subject.call(layer=again), subject.call(), what)
 
@@ -61,7 +61,7 @@ def mixed_precision(subject):
         for variable in layer.variables:
             dtype = keras.backend.standardize_dtype(variable.dtype)
             if "float" in dtype and dtype != "float32":
-                subject.broken(f"{policy}: variable {variable.name} is {dtype}, not float32")
+                subject.violated(f"{policy}: variable {variable.name} is {dtype}, not float32")
         outputs = layer(ops.convert_to_tensor(subject.x), **subject.arguments())
         _check_dtype(subject, outputs, layer, policy)
         subject.finite(outputs, policy)
@@ -72,10 +72,10 @@ def mixed_precision(subject):
             subject.need_steps()
         except Skip:
             continue
-        _steps_in_half(subject, layer, policy, expected, tolerance)
+        _steps_in_16_bits(subject, layer, policy, expected, tolerance)
 
 
-def _steps_in_half(subject, layer, policy, expected, tolerance):
+def _steps_in_16_bits(subject, layer, policy, expected, tolerance):
     state = subject.get_initial_state(layer=layer)
     whole = expected[subject.timed.index(True)]
     for t in range(subject.time):
@@ -92,7 +92,8 @@ def _check_dtype(subject, outputs, layer, what):
     for y in keras.tree.flatten(outputs):
         dtype = keras.backend.standardize_dtype(y.dtype)
         if dtype != layer.compute_dtype:
-            subject.broken(f"{what}: an output is {dtype}, not compute_dtype {layer.compute_dtype}")
+            expected = layer.compute_dtype
+            subject.violated(f"{what}: an output is {dtype}, not compute_dtype {expected}")
 
 
 def xla_changes_nothing(subject):
@@ -167,7 +168,7 @@ def _shapes(nest):
 def _check_shapes(subject, computed, eager, unknown, what):
     """Each dimension as in the eager call; only batch and time may be left open, if unknown."""
     if len(computed) != len(eager):
-        subject.broken(f"{what} has {len(computed)} outputs; the eager call has {len(eager)}")
+        subject.violated(f"{what} has {len(computed)} outputs; the eager call has {len(eager)}")
     for shape, expected, timed in zip(computed, eager, subject.timed, strict=True):
         expected = list(expected)
         if unknown[0] is None:
@@ -175,7 +176,7 @@ def _check_shapes(subject, computed, eager, unknown, what):
         if timed and unknown[1] is None:
             expected[1] = None
         if shape != tuple(expected):
-            subject.broken(f"{what} is {shape}; the eager call has {tuple(expected)}")
+            subject.violated(f"{what} is {shape}; the eager call has {tuple(expected)}")
 
 
 def gradients_are_finite(subject):
@@ -205,7 +206,7 @@ def _check_gradient(subject, variable, gradient, what, dense):
     missing = gradient is None or not np.any(to_numpy(gradient))
     if missing and dense and _has_effect(subject, variable):
         state = "missing" if gradient is None else "zero"
-        subject.broken(f"{what} is {state}, though the weight changes the outputs")
+        subject.violated(f"{what} is {state}, though the weight changes the outputs")
 
 
 def _gradients_through_the_state(subject):
@@ -232,7 +233,7 @@ def _gradients_through_the_state(subject):
             continue
         what = f"the gradient of {variable.path} through two calls in a row"
         if got is None:
-            subject.broken(f"{what} is missing")
+            subject.violated(f"{what} is missing")
         # Sums over all rows and steps: their rounding is that of B * T numbers.
         subject.compare(got, expected, what, atol=10 * subject.atol)
 

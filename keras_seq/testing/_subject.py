@@ -7,23 +7,23 @@ import numpy as np
 from keras import ops
 
 
-class LawBroken(AssertionError):
-    """A layer does not keep a law. The message says which one, where and by how much."""
+class InvariantViolated(AssertionError):
+    """A layer violates an invariant. The message says which one, where and by how much."""
 
 
 class Skip(Exception):
-    """A law does not apply to a layer; the message says why."""
+    """An invariant does not apply to a layer; the message says why."""
 
 
 class Subject:
-    """A layer, random inputs for it, and what the laws need to do with the two.
+    """A layer, random inputs for it, and what the invariants need to do with the two.
 
     Args:
         layer: a `keras.layers.Layer`.
         input_shape: (B, T, D), or (B, T) for token ids.
         context_shape: (B, S, features) or `None`.
         vocabulary_size: V where the layer takes token ids, else `None`.
-        atol: largest difference that is let pass, for numbers of size one.
+        atol: tolerance of a difference, for numbers of size one.
         seed: of everything random.
     """
 
@@ -39,7 +39,7 @@ class Subject:
         self.takes_context_mask = (
             self.context is not None and "context_mask" in inspect.signature(layer.call).parameters
         )
-        self.law = None
+        self.invariant = None
         self._compiled = {}
 
     def normal(self, shape, scale=1.0):
@@ -65,7 +65,7 @@ class Subject:
         t, row = np.arange(length)[None], np.arange(self.batch)[:, None]
         mask = (t + row) % 3 != 1
         mask[1::2, 0] = False
-        mask[:, -1] = True  # no row is masked wholly; that has a law of its own
+        mask[:, -1] = True  # no row is masked wholly; that has an invariant of its own
         return mask
 
     def masks(self):
@@ -148,7 +148,7 @@ class Subject:
             for a, b in zip(*shapes, strict=True)
         ]
 
-    def randomise(self):
+    def randomize(self):
         """Random weights everywhere, so that no fault hides behind a zero."""
         self._weights = self.layer.get_weights()
         for variable in self.layer.trainable_variables:
@@ -181,7 +181,7 @@ class Subject:
         arguments = {} if self.context is None else {"context": tensors[1]}
         return keras.Model(inputs, self.layer(tensors[0], **arguments))
 
-    # What a law needs
+    # What an invariant needs
 
     def need_time(self):
         if not any(self.timed):
@@ -197,22 +197,22 @@ class Subject:
 
     # Verdicts
 
-    def broken(self, what):
+    def violated(self, what):
         layer = f"`{self.layer.name}` ({type(self.layer).__name__})"
-        raise LawBroken(f"{layer} breaks the law {self.law!r}: {what}")
+        raise InvariantViolated(f"{layer} violates the invariant {self.invariant!r}: {what}")
 
     def compare(self, got, expected, what, where=None, atol=None):
-        """Raise `LawBroken` unless two arrays agree.
+        """Raise `InvariantViolated` unless two arrays agree.
 
         Args:
             got, expected: arrays (or tensors) of one shape.
             what: what is compared, for the message.
             where: (B, T) boolean; only there they are compared.
-            atol: largest difference that is let pass; the subject's own if `None`.
+            atol: tolerance of a difference; the subject's own if `None`.
         """
         got, expected = to_numpy(got), to_numpy(expected)
         if got.shape != expected.shape:
-            self.broken(f"{what}: shape {got.shape} instead of {expected.shape}")
+            self.violated(f"{what}: shape {got.shape} instead of {expected.shape}")
         if got.size == 0:
             return
         # Rounding grows with the numbers, so beyond one the tolerance does so, too.
@@ -225,7 +225,7 @@ class Subject:
         difference = np.where(np.isnan(difference), np.inf, difference)
         if not np.all(difference <= tolerance):
             at = tuple(int(i) for i in np.unravel_index(np.argmax(difference), got.shape))
-            self.broken(
+            self.violated(
                 f"{what}: largest difference {difference[at]:.3g} at {at} (tolerance "
                 f"{tolerance:.3g}; got {got[at]:.6g}, expected {expected[at]:.6g})"
             )
@@ -238,12 +238,12 @@ class Subject:
             self.compare(y, expected[i], output + what, where=kept, atol=atol)
 
     def finite(self, outputs, what):
-        """Raise `LawBroken` if a number is NaN or infinite."""
+        """Raise `InvariantViolated` if a number is NaN or infinite."""
         for y in keras.tree.flatten(outputs):
             y = to_numpy(y)
             if not np.all(np.isfinite(y)):
                 at = tuple(int(i) for i in np.argwhere(~np.isfinite(y))[0])
-                self.broken(f"{what}: {y[at]} at {at}")
+                self.violated(f"{what}: {y[at]} at {at}")
 
 
 _MEMBERS = {

@@ -1,4 +1,4 @@
-"""Laws about numbers: steps, masks, causality and the batch."""
+"""Invariants about numbers: steps, masks, causality and the batch."""
 
 import keras
 import numpy as np
@@ -67,11 +67,11 @@ def check_state_is_fixed(subject, before, after, what):
     try:
         keras.tree.assert_same_structure(before, after)
     except (ValueError, TypeError) as error:
-        subject.broken(f"{what}: the state changes its structure. {error}")
+        subject.violated(f"{what}: the state changes its structure. {error}")
     for a, b in zip(keras.tree.flatten(before), keras.tree.flatten(after), strict=True):
         a, b = ((tuple(leaf.shape), keras.backend.standardize_dtype(leaf.dtype)) for leaf in (a, b))
         if a != b:
-            subject.broken(f"{what}: a part of the state was {a} and becomes {b}")
+            subject.violated(f"{what}: a part of the state was {a} and becomes {b}")
 
 
 def _compare_states(subject, got, expected, what):
@@ -120,18 +120,18 @@ def _junk_in_holes(subject):
 
 def _implicit_masks(subject):
     """`Masking` in front of the layer does what the explicit mask does."""
-    mark = -7.0
-    model = subject.model(None, between=keras.layers.Masking(mask_value=mark))
+    mask_value = -7.0
+    model = subject.model(None, between=keras.layers.Masking(mask_value=mask_value))
     context_mask = None
     inputs = []
     if subject.context is not None:
         context = subject.context
         if subject.takes_context_mask:
             context_mask = _holes_in_context(subject)
-            context = np.where(context_mask[..., None], context, np.float32(mark))
+            context = np.where(context_mask[..., None], context, np.float32(mask_value))
         inputs = [ops.convert_to_tensor(context)]
     for mask in (subject.right_padding(), subject.with_holes()):
-        x = np.where(mask[..., None], subject.x, np.float32(mark))
+        x = np.where(mask[..., None], subject.x, np.float32(mask_value))
         got = subject.flat(model([ops.convert_to_tensor(x), *inputs]))
         expected = subject.call(mask=mask, context_mask=context_mask)
         what = "the mask of keras.layers.Masking against the explicit mask"

@@ -1,4 +1,4 @@
-"""`check_sequence_layer`: the laws that a sequence layer keeps, checked on random inputs."""
+"""`check_sequence_layer`: the invariants of a sequence layer, checked on random inputs."""
 
 import dataclasses
 import inspect
@@ -6,9 +6,9 @@ import inspect
 import keras
 
 from keras_seq.testing import _form_invariants, _time_invariants
-from keras_seq.testing._subject import LawBroken, Skip, Subject
+from keras_seq.testing._subject import InvariantViolated, Skip, Subject
 
-_LAWS = {
+_CHECKS = {
     "stepping equals calling": _time_invariants.stepping_equals_calling,
     "padding changes nothing": _time_invariants.padding_changes_nothing,
     "the future changes nothing": _time_invariants.the_future_changes_nothing,
@@ -22,7 +22,7 @@ _LAWS = {
     "XLA changes nothing": _form_invariants.xla_changes_nothing,
 }
 
-LAWS = tuple(_LAWS)
+INVARIANTS = tuple(_CHECKS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ConformanceReport:
 
     Attributes:
         layer: name and class of the layer.
-        results: dict from law to "holds" or "skipped: <reason>".
+        results: dict from invariant to "holds" or "skipped: <reason>".
 
     Example:
 
@@ -39,7 +39,7 @@ class ConformanceReport:
     import keras
     from keras_seq.testing import check_sequence_layer
 
-    report = check_sequence_layer(keras.layers.Dense(4), (2, 5, 3), laws=["rows do not mix"])
+    report = check_sequence_layer(keras.layers.Dense(4), (2, 5, 3), invariants=["rows do not mix"])
     print(report.results)  # {'rows do not mix': 'holds'}
     ```
     """
@@ -49,7 +49,7 @@ class ConformanceReport:
 
     def __str__(self):
         width = max(map(len, self.results), default=0)
-        rows = [f"  {law:<{width}}  {result}" for law, result in self.results.items()]
+        rows = [f"  {invariant:<{width}}  {result}" for invariant, result in self.results.items()]
         return "\n".join([self.layer, *rows])
 
 
@@ -59,13 +59,13 @@ def check_sequence_layer(
     *,
     context_shape=None,
     vocabulary_size=None,
-    laws=None,
+    invariants=None,
     atol=1e-5,
     seed=0,
 ):
-    """Check that a layer keeps the laws of sequence layers, on random inputs and weights.
+    """Check the invariants of sequence layers on a layer, with random inputs and weights.
 
-    | law | what is compared |
+    | invariant | what is compared |
     |---|---|
     | stepping equals calling | every split of x into called and stepped parts, with masks |
     | padding changes nothing | junk in masked steps, explicit masks and Keras' implicit ones |
@@ -79,25 +79,26 @@ def check_sequence_layer(
     | mixed precision | float16 and bfloat16: dtypes of weights, outputs and states; overflow |
     | XLA changes nothing | compiled call and step against eager ones |
 
-    A law that needs a member the layer has not (`step`, `mask`, `causal`) is skipped, so Keras' own
-    layers can be checked, too. A layer that attends to a context takes it as `context`, with
-    `context_mask`. The layer is built if it was not; its weights are restored at the end.
+    An invariant that needs a member the layer has not (`step`, `mask`, `causal`) is skipped, so
+    Keras' own layers can be checked, too. A layer that attends to a context takes it as `context`,
+    with `context_mask`. The layer is built if it was not; its weights are restored at the end.
 
     Args:
         layer: a `keras.layers.Layer`, built or not.
         input_shape: (B, T, D), or (B, T) with `vocabulary_size`; at least two rows and three steps.
         context_shape: (B, S, features) of the context, for layers that attend to one.
         vocabulary_size: V, for layers that take token ids in [0, V).
-        laws: names of the laws to check, among `keras_seq.testing.LAWS`; all if `None`.
-        atol: largest difference that is let pass, relative to outputs beyond one in size.
-            16-bit computation has a wider one: 32 roundings of its dtype.
+        invariants: names of those to check, among `keras_seq.testing.INVARIANTS`; all if `None`.
+        atol: tolerance of a difference, relative to outputs beyond one in size. 16-bit computation
+            has a wider one: 32 roundings of its dtype.
         seed: of the random inputs and weights.
 
     Returns:
-        `ConformanceReport`: for each law "holds" or "skipped: <reason>".
+        `ConformanceReport`: for each invariant "holds" or "skipped: <reason>".
 
     Raises:
-        LawBroken: if a law does not hold, or the layer raises an error where it must not.
+        InvariantViolated: if an invariant is violated, or the layer raises an error where it must
+            not.
         ValueError: if an argument is out of range.
 
     Example:
@@ -110,39 +111,41 @@ def check_sequence_layer(
     print(check_sequence_layer(layer, input_shape=(2, 5, 3)))
     ```
     """
-    _check_arguments(layer, input_shape, context_shape, vocabulary_size, laws)
+    _check_arguments(layer, input_shape, context_shape, vocabulary_size, invariants)
     subject = Subject(layer, input_shape, context_shape, vocabulary_size, atol, seed)
     name = f"`{layer.name}` ({type(layer).__name__})"
-    subject.law = "a call gives outputs"
+    subject.invariant = "a call gives outputs"
     _judge(subject, lambda subject: subject.prepare())
     results = {}
     try:
-        subject.randomise()
-        for law in LAWS:  # whatever the order asked for: numbers first, files and compilers last
-            if laws is None or law in laws:
-                subject.law = law
-                results[law] = _judge(subject, _LAWS[law])
+        subject.randomize()
+        # Whatever the order asked for: numbers first, files and compilers last.
+        for invariant in INVARIANTS:
+            if invariants is None or invariant in invariants:
+                subject.invariant = invariant
+                results[invariant] = _judge(subject, _CHECKS[invariant])
     finally:
         subject.restore()
     return ConformanceReport(name, results)
 
 
-def _judge(subject, law):
+def _judge(subject, check):
     try:
-        law(subject)
+        check(subject)
     except Skip as reason:
         return f"skipped: {reason}"
-    except LawBroken:
+    except InvariantViolated:
         raise
     except Exception as error:
         layer = f"`{subject.layer.name}` ({type(subject.layer).__name__})"
-        raise LawBroken(
-            f"{layer} breaks the law {subject.law!r}: it raised {type(error).__name__}: {error}"
+        raise InvariantViolated(
+            f"{layer} violates the invariant {subject.invariant!r}: it raised "
+            f"{type(error).__name__}: {error}"
         ) from error
     return "holds"
 
 
-def _check_arguments(layer, input_shape, context_shape, vocabulary_size, laws):
+def _check_arguments(layer, input_shape, context_shape, vocabulary_size, invariants):
     if not isinstance(layer, keras.layers.Layer):
         raise ValueError(
             "`layer` of check_sequence_layer must be an instance of keras.layers.Layer. "
@@ -153,8 +156,8 @@ def _check_arguments(layer, input_shape, context_shape, vocabulary_size, laws):
     _check_shape("input_shape", input_shape, rank, meaning)
     if input_shape[0] < 2 or input_shape[1] < 3:
         raise ValueError(
-            "`input_shape` must have at least two rows and three time steps, or most laws say "
-            f"nothing. Received: input_shape={tuple(input_shape)}"
+            "`input_shape` must have at least two rows and three time steps, or most invariants "
+            f"say nothing. Received: input_shape={tuple(input_shape)}"
         )
     if vocabulary_size is not None and vocabulary_size < 3:
         raise ValueError(
@@ -178,10 +181,10 @@ def _check_arguments(layer, input_shape, context_shape, vocabulary_size, laws):
                 "`context_shape` must have as many rows as `input_shape`. "
                 f"Received: context_shape={context_shape}, input_shape={input_shape}"
             )
-    unknown = [law for law in ([] if laws is None else laws) if law not in LAWS]
-    if isinstance(laws, str) or unknown:
+    if isinstance(invariants, str) or not set(invariants or ()) <= set(INVARIANTS):
         raise ValueError(
-            f"`laws` must be a list of names among {list(LAWS)}. Received: laws={laws!r}"
+            f"`invariants` must be a list of names among {list(INVARIANTS)}. Received: "
+            f"invariants={invariants!r}"
         )
 
 

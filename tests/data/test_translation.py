@@ -75,8 +75,8 @@ def test_missing_splits_are_held_out_of_train(write_folder):
 def test_buckets_bound_the_shapes(write_folder, date_pairs):
     some = {name: [texts[:1000] for texts in columns] for name, columns in date_pairs.items()}
     data = small(write_folder(some), length_buckets=(16, 24, 40))
-    seen = {(inputs["source"].shape[1], labels.shape[1]) for inputs, labels, _ in data.validation}
-    assert seen == set(data.shapes) == {(16, 16), (24, 16), (40, 16)}
+    found = {(inputs["source"].shape[1], labels.shape[1]) for inputs, labels, _ in data.validation}
+    assert found == set(data.shapes) == {(16, 16), (24, 16), (40, 16)}
     assert sum(len(labels) for _, labels, _ in data.validation) == 1000
     assert "16 x 16, 24 x 16, 40 x 16" in str(data)
 

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import pytest
 
+from tests.examples.quick_run import run_quick
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -33,23 +35,25 @@ def test_both_recipes_have_at_most_the_weights_of_gpt_2_at_the_same_size(example
         assert example.build_model(options, vocabulary).count_params() <= most
 
 
-def test_the_example_trains_saves_and_writes(example, tmp_path, capsys):
-    text = tmp_path / "text.txt"
-    text.write_text("to be or not to be, " * 200, encoding="utf-8")
-    sizes = "--steps 60 --warm-up 5 --length 16 --layers 1 --heads 2 --size 32 --batch-size 8"
-    arguments = ["--data", str(text), "--output", str(tmp_path / "out"), "--prompt", "to be"]
-    model, loss = example.main([*sizes.split(), *arguments, "--characters", "12"])
-    assert loss < 1.5  # log 8 = 2.1 is a guess among its characters
-    printed = capsys.readouterr().out
-    assert "3,600 characters to train on, 400 held out, 8 different" in printed
-    assert f"Validation loss: {loss:.4f}" in printed
-    sample = printed.rstrip("\n").rpartition("\n")[2]
-    assert sample.startswith("to be") and len(sample) == len("to be") + 12
+def test_the_script_trains_saves_and_writes(example, tmp_path):
+    printed = run_quick("character_model", "--output", tmp_path / "out", folder=tmp_path)
+    text = example.made_up_text(seed=0)
+    cut = len(text) * 9 // 10
+    assert f"{cut:,} characters to train on, {len(text) - cut:,} held out" in printed
+
     vocabulary = json.loads((tmp_path / "out" / "character_model.json").read_text())
-    assert vocabulary == ["", *sorted(set("to be or not to be, "))]
+    assert vocabulary == ["", *sorted(set(text))]
+    loss, _, sample = printed.partition("Validation loss: ")[2].partition(" nats a character\n\n")
+    assert float(loss) < np.log(len(vocabulary) - 1)  # a guess among its characters
+    sample = sample[:-1]  # the line end of `print`
+    assert sample.startswith("\n") and len(sample) == 1 + 40 and set(sample) <= set(text)
+
     saved = keras.models.load_model(tmp_path / "out" / "character_model.keras")
-    tokens = np.array([[1, 2, 3, 4]])
-    np.testing.assert_allclose(saved(tokens), model(tokens), atol=1e-5)
+    held_out = np.array([vocabulary.index(c) for c in text[cut:]], "int32")
+    starts = np.arange(0, len(held_out) - 16, 16)
+    saved.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    again = saved.evaluate(*example.windows(held_out, starts, 16), batch_size=128, verbose=0)
+    np.testing.assert_allclose(again, float(loss), atol=1e-3)
 
 
 def test_a_prompt_with_characters_that_the_text_lacks_is_refused(example, tmp_path):

@@ -1,40 +1,41 @@
-import importlib.util
-import pathlib
+import re
 
-import keras
 import pytest
 
+from tests.examples.quick_run import run_quick
+
 pytest.importorskip("matplotlib")
+pytestmark = pytest.mark.xdist_group("gradient_flow")  # one run of the script for all
 
-ROOT = pathlib.Path(__file__).parents[2]
-
-
-@pytest.fixture
-def example():
-    path = ROOT / "examples" / "gradient_flow.py"
-    spec = importlib.util.spec_from_file_location("gradient_flow_example", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
-    yield module
-    keras.config.set_floatx(floatx)
-    keras.config.set_dtype_policy(policy)
+ROW = re.compile(r"^(\S.*?) {2,}(\S+) +(\S+) +(\d+)%$", re.MULTILINE)
+STEPS_BACK = 20 - 1
 
 
-def test_sigmoid_and_tanh_vanish_relu_does_either_and_open_gates_carry(example, tmp_path, capsys):
-    example.main(["--time", "40", "--units", "8", "--path", str(tmp_path / "flow.png")])
-    lines = [line.rsplit(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
-    names = example.recurrent_layers(8, 40)
-    ratios = {
-        line[0].strip(): float(line[1]) for line in lines if line and line[0].strip() in names
-    }
-    assert list(ratios) == list(names)
-    assert ratios["SimpleRNN, sigmoid"] < 1e-20
-    assert ratios["SimpleRNN, tanh"] < 1e-2
-    assert ratios["SimpleRNN, ReLU, U x 0.7"] < 0.7**39  # the gain bounds each of 39 steps
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gradient_flow")
+    printed = run_quick("gradient_flow", "--path", folder / "flow.png", folder=folder)
+    assert printed.endswith(f"\nPicture: {folder / 'flow.png'}\n")
+    assert (folder / "flow.png").read_bytes().startswith(b"\x89PNG")
+    return printed
+
+
+def test_every_layer_has_a_row_with_ratios_and_accuracy_after_training(printed):
+    rows = ROW.findall(printed)
+    assert len(rows) == 8
+    for _, start, trained, accuracy in rows:
+        assert 0 < float(start) < 1e6 and 0 < float(trained) < 1e6 and 0 <= int(accuracy) <= 100
+
+
+def test_sigmoid_and_relu_vanish_a_larger_gain_explodes_and_open_gates_carry(printed):
+    ratios = {name: float(start) for name, start, *_ in ROW.findall(printed)}
+    # An orthogonal U has singular values 1; times the largest slope they bound each step back.
+    assert ratios["SimpleRNN, sigmoid"] < 0.25**STEPS_BACK
+    assert ratios["SimpleRNN, tanh"] < 1
+    assert ratios["SimpleRNN, ReLU, U x 0.7"] < 0.7**STEPS_BACK
     assert ratios["SimpleRNN, ReLU, U x 2"] > 1
-    for kind, gate in (("LSTM", "forget bias"), ("GRU", "update bias")):
-        (usual,) = [r for name, r in ratios.items() if name.startswith(kind) and "log" not in name]
-        carried = ratios[f"{kind}, {gate} to log T"]
-        assert 1e-2 < carried < 10 and usual < 1e-2 * carried
-    assert (tmp_path / "flow.png").stat().st_size > 0
+    for usual, carrying in (
+        ("LSTM, forget bias 1", "LSTM, forget bias to log T"),
+        ("GRU, update bias 0", "GRU, update bias to log T"),
+    ):
+        assert ratios[usual] < 0.1 * ratios[carrying] and ratios[carrying] < 10

@@ -1,9 +1,14 @@
 import importlib.util
 import pathlib
+import re
+import types
 
 import pytest
 
+from tests.examples.quick_run import run_quick
+
 ROOT = pathlib.Path(__file__).parents[2]
+pytestmark = pytest.mark.xdist_group("translate")  # one run of the script for all
 
 
 @pytest.fixture(scope="module")
@@ -14,44 +19,69 @@ def translate():
     return module
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """Parallel text of a task that is learnt at once: words to their first letters."""
-    words = ["ant bee", "bee cat dog", "cat", "dog ant", "bee ant cat", "dog bee", "ant", "cat bee"]
-    text = tmp_path / "words"
-    text.mkdir()
-    for split, repeats in (("train", 16), ("validation", 1), ("test", 1)):
-        lines = words * repeats
-        letters = [" ".join(w[0] for w in line.split()) for line in lines]
-        (text / f"en.{split}.txt").write_text("\n".join(lines), encoding="utf-8")
-        (text / f"xx.{split}.txt").write_text("\n".join(letters), encoding="utf-8")
-    return text
+@pytest.fixture(scope="module")
+def script(tmp_path_factory):
+    """What the script prints, and its folder of artifacts."""
+    folder = tmp_path_factory.mktemp("translate")
+    return run_quick("translate", "--output", folder / "out", folder=folder), folder / "out"
 
 
-def test_the_example_trains_translates_exports_and_is_quick_the_second_time(
-    translate, folder, tmp_path, capsys
-):
-    output = tmp_path / "out"
-    arguments = f"--dataset {folder} --tokenizer character --epochs 10 --size 16 --batch-size 16"
-    arguments = [*arguments.split(), "--output", str(output), "--compare", "8"]
-    translate.main(arguments)
-    printed = capsys.readouterr().out
-    assert "words" in printed and "BLEU" in printed and "signature nrefs:1" in printed
-    assert printed.count("tokens equal") == 2
-    left = {path.name for path in output.iterdir()}
-    assert left == {
-        "words",
-        "words.tflite",
-        "words.keras",
-        "words.json",
-        "words_attention.png",
-        "words_learning_curves.png",
+def check_reports(printed):
+    equal = re.findall(r"^  tokens equal +([\d,]+) of ([\d,]+)$", printed, re.MULTILINE)
+    assert len(equal) == 2 and all(same == compared for same, compared in equal)
+    differences = re.findall(r"^  largest score difference +(\S+)$", printed, re.MULTILINE)
+    assert len(differences) == 2 and all(float(d) < 1e-3 for d in differences)
+    assert re.fullmatch(r"Done in \d+ s", printed.splitlines()[-1])
+
+
+def test_the_script_trains_and_translates_dates(script):
+    printed, _ = script
+    assert re.search(r"^Exact match: \d+\.\d\d %$", printed, re.MULTILINE)
+    samples = re.findall(r"^  (.+)  ->  (\S*)(?:   \(expected (.+)\))?$", printed, re.MULTILINE)
+    assert len(samples) > 4
+    for _, written, expected in samples:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", expected or written)
+
+
+def test_the_script_exports_files_that_give_equal_tokens(script):
+    printed, output = script
+    check_reports(printed)
+    assert {path.name for path in output.iterdir()} == {
+        "dates",
+        "dates.tflite",
+        "dates.keras",
+        "dates.json",
+        "dates_attention.png",
+        "dates_learning_curves.png",
+        "few_dates",
     }
-    assert (output / "words" / "1" / "saved_model.pb").exists()
-    translate.main(arguments)
-    again = capsys.readouterr().out
-    assert "trained earlier" in again and "Verifying the exports" in again
-    assert again.count("tokens equal") == 2
+    assert (output / "dates" / "1" / "saved_model.pb").exists()
+
+
+def test_a_second_run_trains_nothing_and_verifies_the_exports(translate, script, capsys):
+    translate.main(["--quick", "--output", str(script[1])])
+    printed = capsys.readouterr().out
+    assert "trained earlier" in printed and "Verifying the exports" in printed
+    assert "Trained" not in printed
+    check_reports(printed)
+
+
+def test_on_real_text_bleu_is_printed_with_its_signature(translate, capsys):
+    texts = ["the dog sees a small cat", "the cat sees the dog"]
+
+    class Perfect:
+        source_length = 10
+
+        def source_tokenizer(self, sources):
+            return [text.split() for text in sources]
+
+        def __call__(self, sources):
+            return sources
+
+    options = translate.parse_arguments(["--dataset", "words"])
+    translate.evaluate(options, types.SimpleNamespace(texts={"test": (texts, texts)}), Perfect())
+    printed = capsys.readouterr().out
+    assert "BLEU = 100.00" in printed and "signature nrefs:1" in printed
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 import importlib.util
 import inspect
+import math
 import pathlib
+import re
 
 import numpy as np
 import pytest
 from keras.ops import convert_to_numpy as numpy
 
 from keras_seq.stepping import Stepper
+from tests.examples.quick_run import run_quick
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = {"V": 12, "N": 2, "H": 2, "D": 8, "inner_dim": 16, "length": 6}
@@ -61,12 +64,11 @@ def test_the_model_is_written_out_in_under_30_lines(example):
     assert len(inspect.getsource(example.written_out).splitlines()) < 30
 
 
-def test_it_prints_a_table(example, capsys):
-    arguments = "--vocabulary 12 --layers 1 --heads 2 --dim 8 --inner-dim 16 --length 5"
-    assert example.main(arguments.split()) < 1e-5
-    printed = capsys.readouterr().out
-    total = papers_parameters(12, 1, 8, 16)
-    assert f"total {total:>34,}{total:>16,}".split() in [
-        line.split() for line in printed.split("\n")
-    ]
-    assert "largest difference of logits" in printed
+def test_the_script_prints_a_table_and_finds_no_difference(tmp_path):
+    printed = run_quick("vaswani_2017", folder=tmp_path)
+    rows = {line[:24].strip(): line[24:].split() for line in printed.splitlines()}
+    total = papers_parameters(100, 2, 16, 32)
+    assert rows["total"] == [f"{total:,}"] * 2
+    assert all(0 < float(milliseconds) < math.inf for milliseconds in rows["ms, B = 1, T = 8"])
+    difference = re.fullmatch(r"largest difference of logits: (\S+), .*", printed.splitlines()[-1])
+    assert float(difference[1]) < 1e-5

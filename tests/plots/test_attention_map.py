@@ -27,7 +27,7 @@ def labels(figure, axis, axes=0):
 
 
 def overlaps(figure, axis):
-    """Pairs of neighbouring labels that lie over one another once drawn."""
+    """Pairs of neighboring labels that lie over one another once drawn."""
     figure.canvas.draw()
     drawn = getattr(figure.axes[0], f"{axis}axis").get_ticklabels()
     boxes = [label.get_window_extent() for label in drawn]
@@ -100,7 +100,7 @@ def test_several_examples_share_one_picture():
         (weights(9, 40), "a" * 40, "b" * 9, None),
     ]
     figure = attention_maps(examples)
-    assert len(figure.axes) == 1 + 2 + 1 + 1  # the maps and one colour bar
+    assert len(figure.axes) == 1 + 2 + 1 + 1  # the maps and one color bar
     assert [text.get_text() for text in figure.texts] == ["first", "second"]
     assert not outside(figure)
 

@@ -1,4 +1,4 @@
-"""The kit finds what it is there to find: for each law a layer that breaks it."""
+"""The kit finds what it is there to find: for each invariant a layer that violates it."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 import keras_seq as ks
-from keras_seq.testing import LAWS, ConformanceReport, LawBroken, check_sequence_layer
+from keras_seq.testing import INVARIANTS, ConformanceReport, InvariantViolated, check_sequence_layer
 
 SHAPE = (3, 5, 4)
 
@@ -78,7 +78,7 @@ class LooksAhead(ks.layers.SequenceLayer):
         return x_shape
 
 
-class NormalisesOverBatch(ks.layers.SequenceLayer):
+class NormalizesOverBatch(ks.layers.SequenceLayer):
     def call(self, x):
         return x - ops.mean(x, axis=0, keepdims=True)
 
@@ -179,7 +179,7 @@ BAD = [
     ("padding changes nothing", lambda: IgnoresContextMask(2, 3), {"context_shape": (3, 4, 5)}),
     ("padding changes nothing", lambda: keras.layers.Conv1D(4, 3, padding="same"), {}),
     ("the future changes nothing", lambda: LooksAhead(), {}),
-    ("rows do not mix", lambda: NormalisesOverBatch(), {}),
+    ("rows do not mix", lambda: NormalizesOverBatch(), {}),
     ("fully masked rows are finite", lambda: NaNWhereNothingIsVisible(), {}),
     ("output shape as computed", lambda: WrongShape(4), {}),
     ("output shape as computed", lambda: WrongDtype(4), {}),
@@ -197,36 +197,38 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("law, make, arguments", BAD, ids=[str(i) for i in range(len(BAD))])
-def test_a_bad_layer_breaks_its_law(law, make, arguments):
+@pytest.mark.parametrize("invariant, make, arguments", BAD, ids=[str(i) for i in range(len(BAD))])
+def test_a_bad_layer_violates_its_invariant(invariant, make, arguments):
     layer = make()
-    with pytest.raises(LawBroken) as broken:
-        check_sequence_layer(layer, SHAPE, laws=[law], **arguments)
-    message = str(broken.value)
-    assert repr(law) in message and f"`{layer.name}` ({type(layer).__name__})" in message
+    with pytest.raises(InvariantViolated) as violated:
+        check_sequence_layer(layer, SHAPE, invariants=[invariant], **arguments)
+    message = str(violated.value)
+    assert repr(invariant) in message and f"`{layer.name}` ({type(layer).__name__})" in message
 
 
-def test_every_law_has_a_bad_layer():
-    assert {law for law, _, _ in BAD} == set(LAWS)
+def test_every_invariant_has_a_bad_layer():
+    assert {invariant for invariant, _, _ in BAD} == set(INVARIANTS)
 
 
 def test_the_message_says_where_and_by_how_much():
-    with pytest.raises(LawBroken, match=r"t=0.*largest difference [\d.e+]+ at .*tolerance"):
-        check_sequence_layer(LooksAhead(), SHAPE, laws=["the future changes nothing"])
+    with pytest.raises(InvariantViolated, match=r"t=0.*largest difference [\d.e+]+ at .*tolerance"):
+        check_sequence_layer(LooksAhead(), SHAPE, invariants=["the future changes nothing"])
     layer = StepForgetsMask(4, return_sequences=True)
-    with pytest.raises(LawBroken, match=r"step \[0:5\] with a right-padding mask"):
-        check_sequence_layer(layer, SHAPE, laws=["stepping equals calling"])
+    with pytest.raises(InvariantViolated, match=r"step \[0:5\] with a right-padding mask"):
+        check_sequence_layer(layer, SHAPE, invariants=["stepping equals calling"])
 
 
-def test_a_good_layer_keeps_all_laws():
+def test_a_good_layer_violates_no_invariant():
     report = check_sequence_layer(ks.layers.GRU(4, return_sequences=True), SHAPE)
     assert isinstance(report, ConformanceReport)
-    assert report.results == dict.fromkeys(LAWS, "holds")
+    assert report.results == dict.fromkeys(INVARIANTS, "holds")
 
 
 def test_the_report_prints_as_a_table():
-    laws = ["stepping equals calling", "rows do not mix"]
-    lines = str(check_sequence_layer(keras.layers.Dense(2, name="d"), SHAPE, laws=laws)).split("\n")
+    invariants = ["stepping equals calling", "rows do not mix"]
+    lines = str(
+        check_sequence_layer(keras.layers.Dense(2, name="d"), SHAPE, invariants=invariants)
+    ).split("\n")
     assert lines[0] == "`d` (Dense)"
     assert [line.split("  ")[1:] for line in lines[1:]] == [
         ["stepping equals calling", "skipped: it has no `step`"],
@@ -247,13 +249,15 @@ def test_the_report_prints_as_a_table():
 )
 def test_layers_of_keras_can_be_checked(make, skipped):
     results = check_sequence_layer(make(), SHAPE).results
-    assert {law.split()[0] for law, r in results.items() if r.startswith("skipped")} == skipped
+    assert {
+        invariant.split()[0] for invariant, r in results.items() if r.startswith("skipped")
+    } == skipped
 
 
 def test_a_layer_that_claims_no_causality_is_not_asked_for_it():
     layer = LooksAhead()
     layer.causal = False
-    report = check_sequence_layer(layer, SHAPE, laws=["the future changes nothing"])
+    report = check_sequence_layer(layer, SHAPE, invariants=["the future changes nothing"])
     assert report.results == {
         "the future changes nothing": "skipped: it does not claim to be causal"
     }
@@ -263,14 +267,14 @@ def test_the_weights_are_restored():
     layer = ks.layers.GRU(3, return_sequences=True)
     layer.build((None, None, 4))
     before = layer.get_weights()
-    check_sequence_layer(layer, SHAPE, laws=["rows do not mix"])
+    check_sequence_layer(layer, SHAPE, invariants=["rows do not mix"])
     for a, b in zip(before, layer.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_only_the_laws_asked_for_are_checked():
+def test_only_the_invariants_asked_for_are_checked():
     layer = LooksAhead()
-    assert list(check_sequence_layer(layer, SHAPE, laws=["rows do not mix"]).results) == [
+    assert list(check_sequence_layer(layer, SHAPE, invariants=["rows do not mix"]).results) == [
         "rows do not mix"
     ]
 
@@ -279,8 +283,8 @@ def test_only_the_laws_asked_for_are_checked():
     "arguments, message",
     [
         ({"layer": "GRU"}, "`layer`.*'GRU'"),
-        ({"laws": ["gravity"]}, r"`laws`.*rows do not mix.*gravity"),
-        ({"laws": "rows do not mix"}, "`laws` must be a list"),
+        ({"invariants": ["gravity"]}, r"`invariants`.*rows do not mix.*gravity"),
+        ({"invariants": "rows do not mix"}, "`invariants` must be a list"),
         ({"input_shape": (3, 5)}, r"`input_shape` must be \(B, T, D\)"),
         ({"input_shape": (3, None, 4)}, "`input_shape`.*None"),
         ({"input_shape": (1, 5, 4)}, "two rows"),
