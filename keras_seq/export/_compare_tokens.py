@@ -6,7 +6,7 @@ from keras import ops
 from keras_seq.export._model_call import ModelCall
 from keras_seq.export._uncached_search import uncached_search
 from keras_seq.export.report import ExportError
-from keras_seq.generation.logits_processors._constraints import nothing_left
+from keras_seq.generation.logits_processors._token_masks import no_candidates
 from keras_seq.generation.samplers import GreedySampler
 from keras_seq.generation.search.beam_search import BeamSampler
 
@@ -196,7 +196,7 @@ def _constrained(generator, basis, tokens, position, lengths):
         return _log_softmax(basis), np.zeros(len(tokens), bool)
     arguments = (basis.astype("float32"), tokens.astype("int32"), np.int32(position), lengths)
     allowed = generator.constraints(*map(ops.convert_to_tensor, arguments))
-    no_candidates = ops.convert_to_numpy(nothing_left(allowed)) & (position >= lengths)
+    no_candidates = ops.convert_to_numpy(no_candidates(allowed)) & (position >= lengths)
     return _log_softmax(ops.convert_to_numpy(allowed)), no_candidates
 
 
