@@ -196,8 +196,8 @@ def _constrained(generator, basis, tokens, position, lengths):
         return _log_softmax(basis), np.zeros(len(tokens), bool)
     arguments = (basis.astype("float32"), tokens.astype("int32"), np.int32(position), lengths)
     allowed = generator.constraints(*map(ops.convert_to_tensor, arguments))
-    no_candidates = ops.convert_to_numpy(no_candidates(allowed)) & (position >= lengths)
-    return _log_softmax(ops.convert_to_numpy(allowed)), no_candidates
+    empty = ops.convert_to_numpy(no_candidates(allowed)) & (position >= lengths)
+    return _log_softmax(ops.convert_to_numpy(allowed)), empty
 
 
 def _chosen(sampler, log_probabilities):
