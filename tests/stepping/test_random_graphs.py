@@ -43,7 +43,11 @@ def test_a_random_graph_steps_right_or_is_refused(seed):
     except ValueError as error:
         assert any(word in str(error) for word in REFUSALS.split("|")), str(error)
         return
-    expected = own_call(model, context, ids)
+    try:
+        expected = own_call(model, context, ids)
+    except Exception as error:  # a layer as activation gets a mask that it cannot take
+        assert "Softmax.call" in str(error)
+        return
     for first in {0, seed % ids.shape[1]}:
         got = stepped(stepper, context, ids, first)
         np.testing.assert_allclose(
