@@ -102,7 +102,8 @@ class _GraphBuilder(_Builder):
             (self.time, self.width), (1, self.time, 1), (),
         )  # fmt: skip
         value = self.rng.normal(size=shape).astype("float32")
-        if not self.fixed and self.time in shape[:-1] and self.time != self.width:
+        open_time = self.nesting or not self.fixed
+        if open_time and self.time in shape[:-1] and self.time != self.width:
             return x
         operation = self.pick(
             lambda x: x * value,
