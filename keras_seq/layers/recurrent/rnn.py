@@ -218,12 +218,7 @@ class RNN(SequenceLayer):
         """
         x = sequences
         check_rank(type(self).__name__, "sequences", x.shape, 3, "(B, T, D)")
-        if self.unroll and x.shape[1] is None:
-            raise ValueError(
-                f"`unroll` of {type(self).__name__} `{self.name}` needs a known number of time "
-                f"steps. Received: sequences of shape {tuple(x.shape)}. Give the model's Input the "
-                "length, or build the layer with `unroll=False`."
-            )
+        self._check_length(x)
         mask = mask_of(self, mask, x)
         reset = standardize_mask(self, "reset", reset, x)
         x = ops.cast(x, self.compute_dtype)  # Keras leaves integers as they are
@@ -256,6 +251,18 @@ class RNN(SequenceLayer):
         if return_state:
             return y, state
         return (y, *state) if self.return_state else y
+
+    def compute_output_spec(self, sequences, *args, **kwargs):
+        self._check_length(sequences)
+        return super().compute_output_spec(sequences, *args, **kwargs)
+
+    def _check_length(self, sequences):
+        if self.unroll and sequences.shape[1] is None:
+            raise ValueError(
+                f"`unroll` of {type(self).__name__} `{self.name}` needs a known number of time "
+                f"steps. Received: sequences of shape {tuple(sequences.shape)}. Give the model's "
+                "Input the length, or build the layer with `unroll=False`."
+            )
 
     def _own_state(self):
         """The state of a stateful layer as tensors."""
