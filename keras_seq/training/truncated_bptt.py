@@ -41,7 +41,7 @@ class TruncatedBPTT(keras.Model):
             floats. Its recurrent layers are those of `keras_seq.layers` with
             `return_sequences=True`; all other layers act on each time step alone.
         steps: T, the largest number of time steps of a training chunk.
-        batch_size: B, rows of a training batch. `None`: that of the first batch that is seen.
+        batch_size: B, rows of a training batch. `None`: that of the first batch.
         carry_evaluation: whether `evaluate` carries states from batch to batch. Its batches must
             then have B rows, too.
         **kwargs: arguments of `keras.Model` (`name`, `dtype`).
