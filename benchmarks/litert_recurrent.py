@@ -51,7 +51,7 @@ def measure(kind, units, folder):
     inputs = np.random.default_rng(0).normal(size=(1, TIME, units)).astype("float32")
     for weights, quantize in (("float32", None), ("int8", "int8")):
         runs, sizes = {}, {}
-        steps = best_steps(layer, 1 if quantize else 4)
+        steps = best_steps(layer.cell, 1 if quantize else 4)
         chosen = "loop" if steps == 1 else steps
         for form in dict.fromkeys((*FORMS, chosen)):
             if form == "fused" and kind != "LSTM":

@@ -86,11 +86,11 @@ def gates(layer, x, mask=None, initial_state=None):
 
 
 def _check_gates(cell, who):
-    if type(cell).gates is GatedCell.gates:
+    if not isinstance(cell, GatedCell) or type(cell).gates is GatedCell.gates:
         raise ValueError(
-            f"{who} has no gates to look at: its cell {type(cell).__name__} does not define "
-            "`gates`. Take LSTM or GRU, or give your cell a `gates` method that returns its "
-            "activations by name (see keras_seq.layers.GatedCell.gates)."
+            f"{who} has no gates to look at: its cell {type(cell).__name__} is no GatedCell that "
+            "defines `gates`. Take LSTM or GRU, or give your GatedCell a `gates` method that "
+            "returns its activations by name (see keras_seq.layers.GatedCell.gates)."
         )
     if cell.products_inside_gates and type(cell).gates_before is GatedCell.gates_before:
         raise ValueError(

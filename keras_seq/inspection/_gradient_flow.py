@@ -18,7 +18,7 @@ def gradient_flow(model, x, y, loss=None):
         dL/dh_t = dL/dy_t + dL/dstate_{t+1}  dstate_{t+1}/dh_t
 
     In a `SimpleRNN` each step back multiplies by `diag(f'(z)) U^T`; where the product shrinks, the
-    gradient vanishes, and what happened long ago cannot be learnt; where it grows, it explodes
+    gradient vanishes, and what happened long ago cannot be learned; where it grows, it explodes
     (Hochreiter 1991; Bengio, Simard & Frasconi 1994; Pascanu, Mikolov & Bengio 2013). It is found
     by adding e_t = 0 to h_t after each step and taking dL/de_t. The cell state of an LSTM is not
     moved by e_t, but what h_t writes into it by way of the gates is followed to the end.

@@ -161,9 +161,10 @@ def test_one_time_step_has_gates_too():
 
 
 def test_a_layer_without_gates_is_refused():
-    layer, _ = built(ks.layers.SimpleRNN(U))
-    with pytest.raises(ValueError, match="no gates to look at: its cell SimpleRNNCell"):
-        gates(layer, normal(B, T, D))
+    for layer in (ks.layers.SimpleRNN(U), ks.layers.RNN(keras.layers.SimpleRNNCell(U))):
+        built(layer)
+        with pytest.raises(ValueError, match="no gates to look at: its cell SimpleRNNCell"):
+            gates(layer, normal(B, T, D))
 
 
 def test_wrong_arguments_are_refused():

@@ -5,6 +5,7 @@ from keras import ops
 
 import keras_seq as ks
 from keras_seq.inspection._gradient_flow import gradient_flow
+from tests.layers.recurrent.user_cells.min_gru import MinGRUCell
 
 B, T, D, U = 3, 6, 4, 5
 TRAINS = keras.backend.backend() in ("tensorflow", "jax")
@@ -63,6 +64,8 @@ def test_the_norms_of_an_elman_network_are_the_products_of_its_jacobians(return_
         lambda: ks.layers.RNN(ks.layers.LayerNormLSTMCell(U)),
         lambda: ks.layers.GRU(U),
         lambda: ks.layers.GRU(U, reset_after=False, zoneout=0.2),
+        lambda: ks.layers.RNN(keras.layers.LSTMCell(U)),
+        lambda: ks.layers.RNN(MinGRUCell(U)),
     ],
 )
 def test_the_norms_are_those_of_finite_differences(layer):
@@ -108,15 +111,15 @@ def test_the_run_that_is_differentiated_gives_the_models_own_loss():
     h = ks.layers.LSTM(U, return_sequences=True, go_backwards=True, dropout=0.5)(h)
     h = ks.layers.GRU(U, go_backwards=True)(h)
     model = keras.Model(ids, keras.layers.Dense(1)(h))
-    seen = []
+    outputs = []
 
     def loss(y, predicted):
-        seen.append(predicted)
+        outputs.append(predicted)
         return ops.mean(ops.square(y - predicted))
 
     tokens = np.array([[3, 1, 4, 1, 5], [2, 6, 0, 0, 0], [0, 1, 0, 2, 0]], "int32")
     gradient_flow(model, tokens, np.ones((3, 1), "float32"), loss=loss)
-    got, expected = ops.convert_to_numpy(seen[0]), ops.convert_to_numpy(model(tokens))
+    got, expected = ops.convert_to_numpy(outputs[0]), ops.convert_to_numpy(model(tokens))
     np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
@@ -198,3 +201,17 @@ def test_both_directions_of_a_bidirectional_layer_are_found():
     apart = gradient_flow(keras.Model(inputs, merged), x, y, loss="mse")
     assert list(found) == [f"both/{name}" for name in apart]
     np.testing.assert_allclose(list(found.values()), list(apart.values()), rtol=1e-5)
+
+
+def test_no_layers_call_is_replaced_while_it_runs(monkeypatch):
+    both = keras.layers.Bidirectional(ks.layers.GRU(U, name="gru"), name="both")
+    replaced, update = [], ks.layers.GRUCell.update
+
+    def watching(self, *args):
+        replaced.extend("call" in vars(part) for part in (both.forward_layer, both.backward_layer))
+        return update(self, *args)
+
+    model = sequential(both)
+    monkeypatch.setattr(ks.layers.GRUCell, "update", watching)
+    gradient_flow(model, normal(B, T, D), normal(B, 2 * U), loss="mse")
+    assert replaced and not any(replaced)

@@ -14,8 +14,8 @@ and the kernel's gradient is one product over all rows and steps, dU = sum_t h_{
 derivative of `update`, which holds no product, is taken by the backend.
 
 What is stored for each row and step: x_t + a_t (in place of x_t, where the cell adds the two; else
-a_t beside x_t) and state_{t-1}. An LSTM needs 6 U numbers, a GRU 7 U, and as many again that pass
-within the step. Backwards, the gradient of x_t takes the place of what was stored.
+a_t in addition to x_t) and state_{t-1}. An LSTM needs 6 U numbers, a GRU 7 U, and as many again
+that pass within the step. Backwards, the gradient of x_t takes the place of what was stored.
 """
 
 from keras import ops
@@ -142,6 +142,6 @@ def _backward(steps, stored, given, gradients, unroll):
 
 
 def _dropped_out(given, p, h):
-    """h after recurrent dropout, or the gradient of that: both are multiplied alike."""
+    """h after recurrent dropout, or the gradient of that: both have the same factors."""
     dropped = given["parts"][p][2]
     return h if dropped is None else h * dropped

@@ -67,6 +67,25 @@ def standardize_state(layer, initial_state, template, names, batch_size):
     return keras.tree.pack_sequence_as(template, state)
 
 
+def check_rows(layer, state, x, stateful):
+    """Raise unless a state has as many rows as x; `stateful` if it is the layer's own."""
+    parts = [] if state is None else keras.tree.flatten(state)
+    rows = {part.shape[0] for part in parts} - {None}
+    if x.shape[0] is None or rows <= {x.shape[0]}:
+        return
+    who = f"{type(layer).__name__} `{layer.name}`"
+    if stateful:
+        raise ValueError(
+            f"{who} is stateful and was built for a batch size of {min(rows)}. Received: "
+            f"sequences of shape {tuple(x.shape)}. Give it batches of that size, or an "
+            "`initial_state`."
+        )
+    raise ValueError(
+        f"`initial_state` of {who} must have as many rows as sequences, {x.shape[0]}. Received "
+        f"shapes: {[tuple(part.shape) for part in parts]}"
+    )
+
+
 def _same_nesting(given, template):
     """Whether lists stand where lists should; lists and tuples are the same."""
     if not isinstance(template, (list, tuple)):

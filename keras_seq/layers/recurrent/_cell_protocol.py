@@ -37,7 +37,7 @@ def output_size(cell):
 
 
 def get_initial_state(cell, batch_size, dtype):
-    """The cell's state before the first step, a list; zeros where the cell does not say."""
+    """The cell's state before the first step, a list; zeros where the cell has none."""
     make = getattr(cell, "get_initial_state", None)
     if make is None:
         state = keras.tree.map_structure(

@@ -1,5 +1,7 @@
 """`LayerOfOneCell`: a layer that makes its own cell, as Keras' `LSTM` does."""
 
+import keras
+
 from keras_seq.layers.recurrent.rnn import RNN
 
 
@@ -29,8 +31,8 @@ class LayerOfOneCell(RNN):
     def get_config(self):
         config = super().get_config()
         del config["cell"]
-        cell = self.cell.get_config()
-        return {**cell, **config}
+        config["activity_regularizer"] = keras.regularizers.serialize(self.activity_regularizer)
+        return {**self.cell.get_config(), **config}
 
     @classmethod
     def from_config(cls, config):

@@ -27,7 +27,7 @@ def scan(
             `name` of `xs[p]` at this time step, and gives it back.
         carry: nest of tensors.
         xs: list of dicts of arrays (T, ...).
-        like: list of dicts of tensors that say shape and dtype of the outputs at one time step.
+        like: list of dicts of tensors with the shape and dtype of the outputs at one time step.
         reverse: run from the last time step to the first.
         overwritten: names of arrays that `body` may overwrite.
         sliced: names of arrays of whose time steps `body` uses parts, as gates do.

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-# Rows are taken in groups where the kernel leaves room in a core's cache (bytes).
+# Rows are divided into groups where the kernel leaves room in a core's cache (bytes).
 _GROUPS, _LARGEST_KERNEL = 2, 2**21
 
 

@@ -14,7 +14,7 @@ class GRUCell(GatedCell):
     Reset after the product (`reset_after=True`; the cuDNN and Keras form):
 
         z = sigmoid(x W_z + h U_z + b_z + c_z)        # how much of the past to keep
-        r = sigmoid(x W_r + h U_r + b_r + c_r)        # how much of it the candidate may see
+        r = sigmoid(x W_r + h U_r + b_r + c_r)        # how much of it the candidate reads
         g = tanh   (x W_g + b_g + r * (h U_g + c_g))  # the candidate
 
     Reset before the product (`reset_after=False`; Cho et al. 2014, equations 5 to 8):

@@ -9,13 +9,13 @@ from keras_seq.layers.recurrent.lstm import LSTMCell
 
 @keras.saving.register_keras_serializable(package="keras_seq")
 class PeepholeLSTMCell(LSTMCell):
-    r"""LSTM whose gates see the cell state (Gers, Schraudolph & Schmidhuber 2002, section 2).
+    r"""LSTM whose gates read the cell state (Gers, Schraudolph & Schmidhuber 2002, section 2).
 
         i = sigmoid(x W_i + h U_i + p_i * c + b_i)
         f = sigmoid(x W_f + h U_f + p_f * c + b_f)
         g = tanh   (x W_g + h U_g + b_g)
         c' = f * c + i * g
-        o = sigmoid(x W_o + h U_o + p_o * c' + b_o)    # the output gate sees the new cell state
+        o = sigmoid(x W_o + h U_o + p_o * c' + b_o)    # the output gate reads the new cell state
         h' = o * tanh(c')
 
     The weights p of the peepholes are vectors, (3, U) in the order i, f, o, the last weight.
@@ -148,7 +148,7 @@ class LayerNormLSTMCell(LSTMCell):
         h' = sigmoid(o) * tanh(norm(c'))
         norm(v) = gamma * (v - mean(v)) / sqrt(var(v) + epsilon) + beta
 
-    Each `norm` has weights of its own over its features. The bias b stands inside the first one,
+    Each `norm` has weights of its own over its features. The bias b is inside the first one,
     where Keras' layout has it; what the gates add is the two betas.
 
     Args:

@@ -7,6 +7,7 @@ from keras_seq.layers._arguments import check_positive, check_rank
 from keras_seq.layers.recurrent import _cell_protocol as protocol
 from keras_seq.layers.recurrent import _scan as loops
 from keras_seq.layers.recurrent._call_arguments import (
+    check_rows,
     mask_of,
     standardize_mask,
     standardize_state,
@@ -161,7 +162,7 @@ class RNN(SequenceLayer):
     reset_states = reset_state  # Keras has both names
 
     def get_initial_state(self, batch_size, max_length=None):
-        """The cell's initial state; zeros where the cell does not say.
+        """The cell's initial state; zeros where the cell has none.
 
         Args:
             batch_size: B, an int or a scalar tensor.
@@ -218,12 +219,7 @@ class RNN(SequenceLayer):
         """
         x = sequences
         check_rank(type(self).__name__, "sequences", x.shape, 3, "(B, T, D)")
-        if self.unroll and x.shape[1] is None:
-            raise ValueError(
-                f"`unroll` of {type(self).__name__} `{self.name}` needs a known number of time "
-                f"steps. Received: sequences of shape {tuple(x.shape)}. Give the model's Input the "
-                "length, or build the layer with `unroll=False`."
-            )
+        self._check_length(x)
         mask = mask_of(self, mask, x)
         reset = standardize_mask(self, "reset", reset, x)
         x = ops.cast(x, self.compute_dtype)  # Keras leaves integers as they are
@@ -234,7 +230,7 @@ class RNN(SequenceLayer):
                 x = ops.reshape(x, (self.states[0].shape[0], *ops.shape(x)[1:]))
         elif initial_state is not None:
             initial_state = self._standardize_state(initial_state, ops.shape(x)[0])
-        self._check_rows(initial_state, x, stateful)
+        check_rows(self, initial_state, x, stateful)
         x, inputs = self._step_inputs(x, mask, reset, training)
         outputs, state = recur(
             self.cell,
@@ -257,6 +253,18 @@ class RNN(SequenceLayer):
             return y, state
         return (y, *state) if self.return_state else y
 
+    def compute_output_spec(self, sequences, *args, **kwargs):
+        self._check_length(sequences)
+        return super().compute_output_spec(sequences, *args, **kwargs)
+
+    def _check_length(self, sequences):
+        if self.unroll and sequences.shape[1] is None:
+            raise ValueError(
+                f"`unroll` of {type(self).__name__} `{self.name}` needs a known number of time "
+                f"steps. Received: sequences of shape {tuple(sequences.shape)}. Give the model's "
+                "Input the length, or build the layer with `unroll=False`."
+            )
+
     def _own_state(self):
         """The state of a stateful layer as tensors."""
         parts = [ops.convert_to_tensor(state) for state in self.states]
@@ -271,23 +279,6 @@ class RNN(SequenceLayer):
             return outputs
         mask = ops.flip(mask, axis=1) if self.go_backwards else mask
         return ops.where(ops.expand_dims(mask, -1), outputs, ops.zeros_like(outputs))
-
-    def _check_rows(self, state, x, stateful):
-        parts = [] if state is None else keras.tree.flatten(state)
-        rows = {part.shape[0] for part in parts} - {None}
-        if x.shape[0] is None or rows <= {x.shape[0]}:
-            return
-        who = f"{type(self).__name__} `{self.name}`"
-        if stateful:
-            raise ValueError(
-                f"{who} is stateful and was built for a batch size of {min(rows)}. Received: "
-                f"sequences of shape {tuple(x.shape)}. Give it batches of that size, or an "
-                "`initial_state`."
-            )
-        raise ValueError(
-            f"`initial_state` of {who} must have as many rows as sequences, {x.shape[0]}. Received "
-            f"shapes: {[tuple(part.shape) for part in parts]}"
-        )
 
     def _step_inputs(self, x, mask, reset, training):
         """x after dropout, and what goes with its time steps."""

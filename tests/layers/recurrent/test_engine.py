@@ -6,13 +6,14 @@ from hypothesis import strategies as st
 from keras import ops
 
 from keras_seq.layers import (
+    LSTM,
     GRUCell,
     LayerNormLSTMCell,
     LSTMCell,
     PeepholeLSTMCell,
     SimpleRNNCell,
 )
-from keras_seq.layers.recurrent._engine import recur
+from keras_seq.layers.recurrent._engine import Form, form_of, recur, recurrence_form
 from keras_seq.layers.recurrent._scan import HAS_EXPLICIT_GRADIENTS
 from keras_seq.layers.recurrent._steps import StepInputs
 from tests.layers.layer_equations import gru_step, normal
@@ -355,3 +356,66 @@ def test_backwards_no_weight_gradient_is_added_at_each_step():
         if node.op == "MatMul" and "while" in function.signature.name
     ]
     assert len(in_loops) == 2  # h U forwards, da U^T backwards
+
+
+def test_the_states_before_each_step_are_those_of_shorter_runs():
+    cell = random_cell(LSTMCell(UNITS))
+    x, state = arguments(cell, batch=9)
+    inputs = StepInputs(mask=boolean_mask(9, 5))
+    _, _, states = recur(cell, x, state, inputs, return_states=True)
+    for t in range(5):
+        before = state
+        if t:
+            _, before = recur(cell, x[:, :t], state, StepInputs(mask=inputs.mask[:, :t]))
+        assert_equal([part[:, t] for part in states], before, atol=1e-5)
+
+
+def test_a_layer_takes_the_form_of_the_innermost_context_that_knows_it():
+    first, second = LSTM(UNITS), LSTM(UNITS)
+    assert form_of(first) == Form()
+    with recurrence_form(lambda layer: Form(steps_per_iteration=2)):
+        with recurrence_form(lambda layer: Form(steps_per_iteration=3) if layer is first else None):
+            assert form_of(first).steps_per_iteration == 3
+            assert form_of(second).steps_per_iteration == 2
+        assert form_of(first).steps_per_iteration == 2
+    assert form_of(first) == Form()
+
+
+def test_a_fused_form_is_asked_only_for_outputs_alone_from_zeros():
+    x, mask = ops.convert_to_tensor(normal(2, 5, FEATURES)), boolean_mask(2, 5)
+    calls = []
+
+    def fused(cell, x, reverse):
+        calls.append(reverse)
+        return None  # "I do not know the cell": the loop runs
+
+    def asked(arguments, **call):
+        calls.clear()
+        layer = LSTM(UNITS, **arguments)
+        expected = layer(x, **call)
+        if layer.stateful:
+            layer.reset_state()
+        with recurrence_form(lambda layer: Form(fused=fused)):
+            assert_equal(layer(x, **call), expected)
+        return calls
+
+    assert asked({}) == [False] and asked({"go_backwards": True}) == [True]
+    for arguments in ({"return_state": True}, {"stateful": True}, {"zoneout": 0.1}):
+        assert asked(arguments) == []
+    state = [ops.zeros((2, UNITS))] * 2
+    for call in ({"mask": mask}, {"reset": mask}, {"initial_state": state}, {"return_state": True}):
+        assert asked({}, **call) == []
+
+
+@tensorflow_loops
+@pytest.mark.parametrize("steps, loops", [(1, 1), (2, 1), (5, 0)])
+def test_a_loop_takes_as_many_steps_an_iteration_as_its_form_says(steps, loops):
+    import tensorflow as tf
+
+    cell = random_cell(GRUCell(UNITS))
+    x, state = arguments(cell)
+    form = Form(steps_per_iteration=steps)
+    run = tf.function(lambda x: recur(cell, x, state, differentiable=False, form=form)[0])
+    graph = run.get_concrete_function(x).graph
+    assert sum("While" in op.type for op in graph.get_operations()) == loops
+    assert_equal(run(x), recur(cell, x, state)[0])

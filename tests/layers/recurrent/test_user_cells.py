@@ -1,5 +1,10 @@
 """Cells from outside the package, and Keras' own, run by `RNN`."""
 
+import inspect
+import os
+import pathlib
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -238,3 +243,19 @@ def test_a_stack_of_kerass_cells_is_exported_in_built_in_operators(tmp_path):
     model = keras.Model(x, ks.layers.RNN(STACKS["a stack of Keras' cells"](), name="y")(x))
     report = ks.export.model_to_litert(model, tmp_path / "m.tflite", time=9)
     assert report.agrees and all(op.isupper() for op in report.ops)
+
+
+PAGE = pathlib.Path(ks.__file__).parent.parent / "docs" / "extending" / "cells.md"
+
+
+@pytest.mark.parametrize("cell", [ProjectionLSTMCell, MinGRUCell])
+def test_the_page_on_cells_shows_the_cells_that_are_tested(cell):
+    assert inspect.getsource(cell) in PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.needs_tensorflow(reason="the page exports to LiteRT")
+def test_the_code_of_the_page_on_cells_runs():
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    registered = dict(keras.saving.get_custom_objects())
+    exec(compile("\n".join(blocks), os.fspath(PAGE), "exec"), {"__name__": "page"})
+    keras.saving.get_custom_objects().update(registered)
