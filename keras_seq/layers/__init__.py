@@ -12,6 +12,7 @@ from keras_seq.layers.blocks.rms_normalization import RMSNormalization
 from keras_seq.layers.causal_window import CausalWindow
 from keras_seq.layers.positions.alibi import AlibiBias
 from keras_seq.layers.positions.embedding import PositionalEmbedding, sinusoidal_positions
+from keras_seq.layers.positions.learned import LearnedPositions
 from keras_seq.layers.positions.position_scheme import PositionScheme
 from keras_seq.layers.positions.relative_bias import RelativePositionBias
 from keras_seq.layers.positions.rotary import RotaryEmbedding
@@ -40,6 +41,7 @@ __all__ = [
     "GatedCell",
     "LSTMCell",
     "LayerNormLSTMCell",
+    "LearnedPositions",
     "MultiHeadCrossAttention",
     "MultiHeadSelfAttention",
     "PeepholeLSTMCell",
