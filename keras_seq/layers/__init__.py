@@ -13,6 +13,7 @@ from keras_seq.layers.causal_window import CausalWindow
 from keras_seq.layers.learned_initial_state import LearnedInitialState
 from keras_seq.layers.positions.alibi import AlibiBias
 from keras_seq.layers.positions.embedding import PositionalEmbedding, sinusoidal_positions
+from keras_seq.layers.positions.learned import LearnedPositions
 from keras_seq.layers.positions.position_scheme import PositionScheme
 from keras_seq.layers.positions.relative_bias import RelativePositionBias
 from keras_seq.layers.positions.rotary import RotaryEmbedding
@@ -38,6 +39,7 @@ __all__ = [
     "LSTMCell",
     "LayerNormLSTMCell",
     "LearnedInitialState",
+    "LearnedPositions",
     "MultiHeadCrossAttention",
     "MultiHeadSelfAttention",
     "PeepholeLSTMCell",

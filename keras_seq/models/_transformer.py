@@ -3,7 +3,12 @@
 import keras
 from keras import layers
 
-from keras_seq.layers import PositionalEmbedding, TransformerDecoderBlock, TransformerEncoderBlock
+from keras_seq.layers import (
+    LearnedPositions,
+    PositionalEmbedding,
+    TransformerDecoderBlock,
+    TransformerEncoderBlock,
+)
 from keras_seq.layers._arguments import check_positive
 from keras_seq.layers.blocks._transformer_block import normalization_layer
 from keras_seq.layers.positions._known_schemes import copied_positions
@@ -156,16 +161,19 @@ def transformer(
     if use_logits_bias is None:
         use_logits_bias = use_bias and not tie_embeddings
 
+    # A shared embedding does not share the learned positions of the two sides.
+    apart = share_embeddings and kind == "learned"
+
     def embedding(vocabulary_size, padding_id, name, is_output):
         return PositionalEmbedding(
             vocabulary_size,
             hidden_dim,
             sequence_length,
-            kind=kind,
+            kind="none" if apart else kind,
             mask_zero=False,  # each call says so itself: a shared embedding may have one side only
             padding_id=padding_id or 0,
             scale_embeddings=scale_embeddings,
-            position_offset=position_offset,
+            position_offset=0 if apart else position_offset,
             use_reverse_bias=is_output and use_logits_bias,
             dtype=dtype,
             name=name,
@@ -176,6 +184,11 @@ def transformer(
 
     def embedded(embed, tokens, padding_id, name):
         x = embed(tokens, mask_padding=padding_id is not None)
+        if apart:
+            own = LearnedPositions(
+                sequence_length, position_offset, dtype=dtype, name=f"{name}_positions"
+            )
+            x = own(x)
         if normalize_embeddings:
             x = norm(x, f"{name}_embedding_norm")
         return layers.Dropout(dropout, dtype=dtype)(x)

@@ -19,6 +19,7 @@ from keras_seq.layers.attention._window import (
 )
 from keras_seq.layers.positions._known_schemes import (
     SCHEMES,
+    build_scheme,
     checked_positions,
     serialized_positions,
 )
@@ -111,9 +112,9 @@ class MultiHeadSelfAttention(MultiHeadAttention):
     def build(self, input_shape):
         check_rank("MultiHeadSelfAttention", "x", input_shape, 3, "(B, T, D)")
         self._build_projections(input_shape[-1], input_shape[-1])
-        # Another layer that shares the scheme may have built it.
-        if self.position_scheme is not None and not self.position_scheme.built:
-            self.position_scheme.build((*input_shape[:2], self.num_heads, self.key_dim))
+        if self.position_scheme is not None:
+            query_shape = (*input_shape[:2], self.num_heads, self.key_dim)
+            build_scheme(self.position_scheme, query_shape)
 
     def get_initial_state(self, batch_size, max_length=None):
         """An empty KV cache.

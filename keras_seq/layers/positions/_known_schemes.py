@@ -28,9 +28,23 @@ def checked_positions(layer, positions):
 
 def serialized_positions(positions):
     """For `get_config`: what `checked_positions` takes back."""
-    if isinstance(positions, PositionScheme):
-        return keras.saving.serialize_keras_object(positions)
-    return positions
+    if not isinstance(positions, PositionScheme):
+        return positions
+    config = keras.saving.serialize_keras_object(positions)
+    config.pop("build_config", None)  # attention builds it, see `build_scheme`
+    if positions.is_shared:
+        # By this key of Keras' file format the layers of a loaded model share it again. Keras adds
+        # it to nested configurations from the second on, not to the first.
+        config["shared_object_id"] = id(positions)
+    return config
+
+
+def build_scheme(scheme, query_shape):
+    """Build `scheme` for one more attention, which shares what another one has built."""
+    if scheme.built:
+        scheme.is_shared = True
+    else:
+        scheme.build(query_shape)
 
 
 def copied_positions(positions):

@@ -80,13 +80,33 @@ def check_padding_id(layer, vocabulary_size, **ids):
             )
 
 
-def _check_offset(kind, offset):
+def check_offset(layer, offset):
+    """Raise unless the rows before the first position are an int of at least 0."""
     whole = isinstance(offset, numbers.Integral) and not isinstance(offset, bool)
-    if not whole or offset < 0 or (offset and kind != "learned"):
+    if not whole or offset < 0:
         raise ValueError(
-            "`position_offset` of PositionalEmbedding must be an int of at least 0, and 0 unless "
-            f"`kind` is 'learned'. Received: position_offset={offset!r}, kind={kind!r}"
+            f"`position_offset` of {layer} must be an int of at least 0. "
+            f"Received: position_offset={offset!r}"
         )
+
+
+def position_vectors(layer, table, x, state):
+    """(T, D): the rows of a layer's table for the T steps of x, from the state's position on.
+
+    Args:
+        layer: with `sequence_length` and `position_offset`.
+        table: (position_offset + sequence_length, D).
+        x: (B, T) or (B, T, D).
+        state: dict of `position`, or `None` for the start.
+    """
+    hint = f"Build `{layer.name}` ({type(layer).__name__}) with a larger `sequence_length`."
+    position = 0 if state is None else state["position"]
+    check_room(position, x.shape[1], layer.sequence_length, hint)
+    table = ops.cast(ops.convert_to_tensor(table), layer.compute_dtype)
+    first, time = layer.position_offset, ops.shape(x)[1]
+    if state is None:
+        return table[first : first + time]
+    return ops.slice(table, indices(position + first, 0), (time, table.shape[1]))
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
@@ -114,8 +134,8 @@ class PositionalEmbedding(SequenceLayer):
         embeddings_initializer: of the token table; N(0, 1/D) if `None`, which the scale turns into
             unit variance. Learned positions start as N(0, 0.02^2).
         padding_id: the id of padding, 0 by default. BART has 1, Marian V - 1.
-        position_offset: rows of the learned table before the one of the first time step, so that
-            the table has `sequence_length + position_offset` rows. BART has 2.
+        position_offset: what the first position is counted as, so that the table of positions has
+            `sequence_length + position_offset` rows. BART has 2.
         use_reverse_bias: whether the logits have a bias c, a weight that starts at zero.
 
     Call arguments, returns: see `call`.
@@ -164,7 +184,7 @@ class PositionalEmbedding(SequenceLayer):
         if kind in ("sinusoidal", "interleaved"):
             _check_even(dim)
         check_padding_id("PositionalEmbedding", vocabulary_size, padding_id=padding_id)
-        _check_offset(kind, position_offset)
+        check_offset("PositionalEmbedding", position_offset)
         self.vocabulary_size = vocabulary_size
         self.dim = dim
         self.sequence_length = sequence_length
@@ -200,7 +220,8 @@ class PositionalEmbedding(SequenceLayer):
             )
         elif self.kind != "none":
             layout = "halves" if self.kind == "sinusoidal" else "interleaved"
-            self.positions = sinusoidal_positions(self.sequence_length, self.dim, layout)
+            rows = self.sequence_length + self.position_offset
+            self.positions = sinusoidal_positions(rows, self.dim, layout)
 
     def get_initial_state(self, batch_size, max_length=None):
         """The position, an int32 scalar, at zero.
@@ -239,7 +260,7 @@ class PositionalEmbedding(SequenceLayer):
             y = y * ops.cast(math.sqrt(self.dim), self.compute_dtype)
         time = ops.shape(tokens)[1]
         if self.positions is not None:
-            y = y + self._position_vectors(tokens.shape[1], time, initial_state)
+            y = y + position_vectors(self, self.positions, tokens, initial_state)
         if mask_padding:
             set_mask(y, ops.not_equal(tokens, self.padding_id))
         if not return_state:
@@ -252,17 +273,6 @@ class PositionalEmbedding(SequenceLayer):
         if self.reverse_bias is None:
             return logits
         return logits + ops.cast(self.reverse_bias, x.dtype)
-
-    def _position_vectors(self, static_time, time, state):
-        """(T, D), from the state's position on."""
-        hint = f"Build `{self.name}` (PositionalEmbedding) with a larger `sequence_length`."
-        position = 0 if state is None else state["position"]
-        check_room(position, static_time, self.sequence_length, hint)
-        table = ops.cast(ops.convert_to_tensor(self.positions), self.compute_dtype)
-        first = self.position_offset
-        if state is None:
-            return table[first : first + time]
-        return ops.slice(table, indices(position + first, 0), (time, self.dim))
 
     def compute_mask(self, inputs, previous_mask):
         if len(inputs.shape) == 3:  # reversed

@@ -39,6 +39,8 @@ class PositionScheme(keras.layers.Layer):
     ```
     """
 
+    is_shared = False  # whether several attentions have it; set where they are built
+
     def build(self, query_shape):
         """Make the weights, if there are any.
 
