@@ -1,6 +1,6 @@
-"""The attention that was paid while a sequence was generated."""
+"""The attention weights of a generated sequence."""
 
-import inspect
+import itertools
 
 from keras_seq.stepping._keras_private import graph_nodes, is_functional
 
@@ -16,38 +16,38 @@ def generated_attention(stepper, inputs, tokens):
     Returns:
         Dict from layer name to (B, H, T, S) float32, as `keras_seq.inspection.attention_scores`.
     """
-    from keras_seq.inspection._attention_scores import attention_scores
+    from keras_seq.inspection import attention_scores
 
-    scores = attention_scores(stepper.model, {**inputs, stepper.target: tokens})
-    on_path = _on_path(stepper)
-    return {name: array for name, array in scores.items() if name.split("/")[0] in on_path}
+    # They come in the order in which the model runs its layers.
+    scores = iter(attention_scores(stepper.model, {**inputs, stepper.target: tokens}).items())
+    on_path = {}
+    for node in graph_nodes(stepper.model):
+        of_node = dict(itertools.islice(scores, _attention_calls(node.operation)))
+        if _depends(stepper, node):
+            on_path.update(of_node)
+    return on_path
 
 
 def check_attention(stepper):
     """Raise unless a layer on the target's path can give its attention weights."""
-    operations = _on_path(stepper).values()
-    if not any(map(_attends, operations)):
-        names = [operation.name for operation in operations]
+    nodes = [node for node in graph_nodes(stepper.model) if _depends(stepper, node)]
+    if not any(_attention_calls(node.operation) for node in nodes):
+        names = [node.operation.name for node in nodes]
         raise ValueError(
-            "`return_attention` needs a model with an attention layer on the target's way (one "
+            "`return_attention` needs a model with an attention layer on the target's path (one "
             "whose `call` has an argument `return_attention_scores`). "
             f"Received: model `{stepper.model.name}` with the layers {names}"
         )
 
 
-def _attends(operation):
+def _attention_calls(operation):
+    """How many attention weights one call of a layer, an op or a model inside gives."""
+    from keras_seq.inspection._attention_scores import _gives_scores
+
     if is_functional(operation):
-        return any(_attends(node.operation) for node in graph_nodes(operation))
-    call = getattr(operation, "call", None)
-    return call is not None and "return_attention_scores" in inspect.signature(call).parameters
+        return sum(_attention_calls(node.operation) for node in graph_nodes(operation))
+    return int(_gives_scores(operation))
 
 
-def _on_path(stepper):
-    """Dict from the name of each call that depends on the target to its layer or op."""
-    on_path, calls = {}, {}
-    for node in graph_nodes(stepper.model):
-        name = node.operation.name
-        calls[name] = calls.get(name, 0) + 1
-        if any(id(t) in stepper.graph.depends for t in node.input_tensors):
-            on_path[name if calls[name] == 1 else f"{name}_call_{calls[name]}"] = node.operation
-    return on_path
+def _depends(stepper, node):
+    return any(id(t) in stepper.graph.depends for t in node.input_tensors)
