@@ -1,4 +1,4 @@
-"""What the embedding that reads an input says: how many positions it has, and what it masks."""
+"""Properties of the embedding that reads an input: its number of positions, what it masks."""
 
 from keras_seq.stepping._keras_private import functional_of, graph_nodes, is_functional
 from keras_seq.stepping._target_graph import input_names

@@ -14,9 +14,10 @@ class Generated(NamedTuple):
             new tokens by the model itself, the end token included, whatever sampler and constraints
             chose them.
         steps: int32 scalar, how many times the model ran.
-        attention: dict from layer name to (B, H, N, S) float32, or `None`: how the model looked at
-            its S positions when it chose each of the `tokens`. With a prompt (B, H, N - 1, S): its
-            first token was not chosen and has no row, so that row n belongs to `tokens[:, n + 1]`.
+        attention: dict from layer name to (B, H, N, S) float32, or `None`: the attention
+            weights over S positions when each of the `tokens` was chosen. With a prompt
+            (B, H, N - 1, S): its first token was not chosen and has no row, so that row n belongs
+            to `tokens[:, n + 1]`.
     """
 
     tokens: Any

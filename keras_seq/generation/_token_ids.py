@@ -148,9 +148,9 @@ def joined_rows(first, first_lengths, second, second_lengths, width, pad_token):
     return joined
 
 
-def lengths_to_last(marks):
+def lengths_to_last(mask):
     """(B,) ints: how long each row of (B, N) booleans is up to its last `True`."""
-    return (marks * np.arange(1, marks.shape[1] + 1)).max(axis=1, initial=0)
+    return (mask * np.arange(1, mask.shape[1] + 1)).max(axis=1, initial=0)
 
 
 def padded_lists(name, rows, pad_token):

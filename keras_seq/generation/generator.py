@@ -166,8 +166,9 @@ class Generator:
 
         Args:
             inputs: the model's context, a dict from input name to array, or the array alone where
-                there is one context input: (B, S) source ids, say, or a list of lists of them,
-                padded here where rows differ, see `source_padding`. `None` where there is none.
+                there is one context input: (B, S) source ids, for example, or a list of
+                lists of them, padded here where rows differ, see `source_padding`. `None` where
+                there is none.
             prompt: ids to go on from: a list of lists or a ragged tensor, of which every id is a
                 token, or a (B, P) array padded on the right with `pad_token`. `None` begins every
                 row with `start_token`.

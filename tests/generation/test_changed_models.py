@@ -61,8 +61,8 @@ def test_what_is_called_after_a_change_is_what_a_new_generator_gives(change):
     calls = generate, stream, score
     before = [call(generator) for call in calls]
     change(model)
-    fresh = Generator(model, max_length=6, **GRAPH)
-    expected = [call(fresh) for call in calls]
+    new_one = Generator(model, max_length=6, **GRAPH)
+    expected = [call(new_one) for call in calls]
     after = [call(generator) for call in calls]
     for call, old, new, right in zip(calls, before, after, expected, strict=True):
         np.testing.assert_allclose(new, right, atol=1e-5)
@@ -70,7 +70,7 @@ def test_what_is_called_after_a_change_is_what_a_new_generator_gives(change):
             assert np.abs(np.subtract(new, old)).max() > 1e-4, call.__name__
     # And the values of the new weights are read at each call, not once.
     model.set_weights([(w * 0.5).astype(w.dtype) for w in model.get_weights()])
-    np.testing.assert_allclose(score(generator), score(fresh), atol=1e-5)
+    np.testing.assert_allclose(score(generator), score(new_one), atol=1e-5)
     assert np.abs(np.subtract(score(generator), after[2])).max() > 1e-3
 
 

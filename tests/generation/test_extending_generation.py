@@ -1,4 +1,4 @@
-"""The blocks of docs/extending/generation.md run, and do what NumPy says that they do."""
+"""The blocks of docs/extending/generation.md run, and agree with NumPy and plain searches."""
 
 import itertools
 import math
@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_seq.export import to_litert
 from keras_seq.generation import Generator, RandomSampler
 from tests.generation.generation_models import hybrid, log_probabilities, shaken
 
@@ -68,7 +69,7 @@ P = np.array([0.02, 0.3, 0.08, 0.25, 0.03, 0.2, 0.12])
 
 
 @pytest.mark.parametrize("min_p", [0.3, 0.7])
-def test_min_p_as_a_filter_and_as_a_sampler_draws_as_numpy_says(min_p):
+def test_min_p_as_a_filter_and_as_a_sampler_has_the_distribution_of_its_definition(min_p):
     expected = np.where(P >= min_p * 0.3, P, 0)
     expected /= expected.sum()
     assert_drawn(RandomSampler(filters=[defined("MinP")(min_p)]), P, expected)
@@ -171,3 +172,17 @@ def test_diversity_makes_the_groups_differ():
         out = Generator(model, 4, sampler=sampler, **GRAPH).generate(prompt=[[5]])
         first_tokens.append(len(set(numpy(out.tokens)[0, :, 1].tolist())))
     assert first_tokens == [1, 3]
+
+
+@pytest.mark.needs_tensorflow(reason="LiteRT files are written by TensorFlow")
+@pytest.mark.parametrize("name", ["AllowedPairs", "DiverseBeamSampler"])
+def test_what_is_written_outside_is_exported_with_the_loop(name, tmp_path):
+    if name == "AllowedPairs":
+        table = np.random.default_rng(0).random((20, 20)) < 0.3
+        options = {"logits_processors": [defined(name)(table)]}
+    else:
+        options = {"sampler": defined(name)(4, 2, 0.8)}
+    generator = Generator(hybrid(), max_length=5, end_token=3, **options)
+    prompt = np.random.default_rng(1).integers(4, 20, size=(12, 3))
+    report = to_litert(generator, tmp_path / "m.tflite", prompt_length=3, prompt=prompt)
+    assert report.agrees and report.inputs == 12  # token for token

@@ -64,7 +64,7 @@ def test_a_prompt_of_one_token_and_a_long_one_share_a_batch():
 
 
 def counting_model(vocabulary_size=12):
-    """Says the number after the last token, so that what is generated is known."""
+    """Gives the number after the last token, so that what is generated is known."""
     tokens = keras.Input((None,), dtype="int32")
     x = layers.Embedding(vocabulary_size, vocabulary_size)(tokens)
     model = keras.Model(tokens, layers.Dense(vocabulary_size, use_bias=False)(x))
@@ -302,7 +302,7 @@ def test_every_id_of_a_list_is_a_token_and_an_array_is_padded():
     assert lengths.tolist() == [1, 2]
 
 
-def test_a_row_that_ends_with_a_pad_token_gets_what_it_gets_beside_a_shorter_one():
+def test_a_row_that_ends_with_a_pad_token_gets_the_same_with_and_without_a_shorter_row():
     generator = Generator(shaken(hybrid(), 3), max_length=3, **GRAPH)
     alone = numpy(generator.generate(prompt=[[5, 6, 0]]).tokens)
     beside = numpy(generator.generate(prompt=[[5, 6, 0], [7]]).tokens)

@@ -114,7 +114,7 @@ def test_processors_hold_together_with_any_sampler(sampler):
         assert not {0, 5} & set(new[-1])
         grams = ngrams(prompt + new[-1], 2)
         assert len(set(grams)) == len(grams)
-    # The scores are the model's, not those of what it was allowed to say.
+    # The scores are the model's, not those after the processors.
     np.testing.assert_allclose(
         numpy(out.scores), numpy(generator.score(new, prompt=prompts).scores), atol=1e-4
     )
