@@ -46,7 +46,7 @@ def get_sampler(sampler):
 
 
 def get_strategy(sampler):
-    """How to search with a sampler: as it says itself, or token by token."""
+    """How to search with a sampler: with its own `search`, or token by token."""
     return sampler if _is_strategy(sampler) else TokenSearch(sampler)
 
 

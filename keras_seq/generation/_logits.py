@@ -4,13 +4,14 @@ import keras
 
 from keras_seq.stepping._keras_private import functional_of, graph_nodes, is_functional
 
-_HANDS_ON = ("Dropout", "Identity", "Cast")
+_PASS_ON = ("Dropout", "Identity", "Cast")
 
 
 def check_logits(model):
     """Raise if the model's output comes from a softmax.
 
-    Softmax of a softmax is nearly flat, so such a model would train and then say nonsense here.
+    Softmax of a softmax is nearly flat, so such a model would train, and what it generates would be
+    nearly random.
 
     Raises:
         ValueError: naming the layer, with what to do.
@@ -28,7 +29,7 @@ def check_logits(model):
 
 
 def _maker(functional, output):
-    """The operation whose result `output` is, seen through nested models and dropout."""
+    """The operation whose result `output` is, nested models, dropout and casts left out."""
     for node in graph_nodes(functional):
         place = next((i for i, t in enumerate(node.outputs) if t is output), None)
         if place is None:
@@ -37,7 +38,7 @@ def _maker(functional, output):
         if is_functional(operation):
             inner = functional_of(operation)
             return _maker(inner, inner.outputs[place])
-        if type(operation).__name__ in _HANDS_ON or _is_linear(operation):
+        if type(operation).__name__ in _PASS_ON or _is_linear(operation):
             return _maker(functional, node.input_tensors[0])
         return operation
     return None

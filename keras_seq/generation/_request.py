@@ -4,7 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_seq.generation import _checks as checks
+from keras_seq.generation._context_inputs import checked_inputs
+from keras_seq.generation._embeddings import check_positions
+from keras_seq.generation._token_ids import joined_rows, padded_prefix, padded_prompt
 from keras_seq.generation.samplers._random_numbers import seed_words
 from keras_seq.layers._arguments import check_positive
 
@@ -40,11 +42,11 @@ def checked_request(generator, inputs, prompt, max_length, seed, prefix):
             f"Received: {max_length}"
         )
     words = _checked_seed(generator, seed)
-    inputs = checks.checked_inputs(generator.stepper, inputs)
+    inputs = checked_inputs(generator, inputs)
     prompt, lengths = checked_prompt(generator, prompt, inputs)
     shortest, total = int(lengths.min()), prompt.shape[1] + max_length
     subject = f"`prompt` with `max_length` = {max_length} new tokens, but for the last,"
-    checks.check_positions(generator.model, generator.stepper.target, total - 1, subject)
+    check_positions(generator.model, generator.stepper.target, total - 1, subject)
     # The shortest prompt's tokens, but for the last, are read at once. Of prompts of different
     # lengths a power of two, so that they share a few compiled functions.
     prefill = shortest - 1
@@ -52,7 +54,7 @@ def checked_request(generator, inputs, prompt, max_length, seed, prefix):
         prefill = 1 << (prefill.bit_length() - 1)
     given = None
     if prefix is not None:
-        prefix, prefix_lengths = checks.padded_prefix(
+        prefix, prefix_lengths = padded_prefix(
             prefix,
             len(prompt),
             generator.pad_token,
@@ -62,7 +64,7 @@ def checked_request(generator, inputs, prompt, max_length, seed, prefix):
         )
         given = lengths + prefix_lengths
         rows = prompt, lengths, prefix, prefix_lengths
-        prompt = checks.joined_rows(*rows, total, generator.pad_token)
+        prompt = joined_rows(*rows, total, generator.pad_token)
     prompted = given is not None or prompt.shape[1] > prefill + 1
     return Request(
         static=(prefill, max_length, prompted),
@@ -104,7 +106,7 @@ def checked_prompt(generator, prompt, inputs, rows=1):
             raise ValueError("`prompt` must be given, or the Generator built with a `start_token`.")
         prompt = np.full((batch or rows, 1), generator.start_token, "int32")
         return prompt, np.ones(len(prompt), "int32")
-    prompt, lengths = checks.padded_prompt(prompt, generator.pad_token, generator.input_size)
+    prompt, lengths = padded_prompt(prompt, generator.pad_token, generator.input_size)
     if batch is not None and batch != len(prompt):
         raise ValueError(
             f"`prompt` has {len(prompt)} rows and `inputs` have {batch}; they must be equal."

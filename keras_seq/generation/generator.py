@@ -1,47 +1,23 @@
 """`Generator`: sequences from a stepped model, and the probability of given ones."""
 
-from typing import Any, NamedTuple
-
-import keras
 import numpy as np
 from keras import ops
 
-from keras_seq.generation import _checks as checks
 from keras_seq.generation._attention import check_attention, generated_attention
-from keras_seq.generation._compiled import compiled
+from keras_seq.generation._context_inputs import checked_inputs
+from keras_seq.generation._embeddings import check_any_length, check_positions, masks_zero
+from keras_seq.generation._functions import CompiledFunctions
+from keras_seq.generation._generated import Generated
 from keras_seq.generation._get_sampler import get_sampler, get_strategy
-from keras_seq.generation._logits import check_logits
+from keras_seq.generation._model_checks import check_model
 from keras_seq.generation._request import checked_prompt, checked_request
-from keras_seq.generation._scoring import scored
-from keras_seq.generation._streaming import stream, stream_functions
+from keras_seq.generation._streaming import stream
+from keras_seq.generation._token_ids import check_token, joined_rows, padded_targets
 from keras_seq.generation.logits_processors._chain import make_chain
 from keras_seq.generation.search._search_start import search_start
 from keras_seq.layers._arguments import check_positive
-from keras_seq.layers.attention._hoisted_kernels import hoisted_kernels
 from keras_seq.stepping._target_graph import vocabulary_size
 from keras_seq.stepping.stepper import Stepper
-
-
-class Generated(NamedTuple):
-    """What `Generator.generate` returns.
-
-    Attributes:
-        tokens: (B, N) int32 ids. With a start token: the tokens after it. With a prompt: the prompt
-            and the tokens after it. A row goes up to its end token, then padding. (B, n, N) from a
-            `BeamSampler` with `num_return_sequences=n`, best first.
-        scores: (B,) float32, or (B, n): natural logarithm of the probability of each row's
-            new tokens by the model itself, the end token included, whatever sampler and constraints
-            chose them.
-        steps: int32 scalar, how many times the model ran.
-        attention: dict from layer name to (B, H, N, S) float32, or `None`: how the model looked at
-            its S positions when it chose each of the `tokens`. With a prompt (B, H, N - 1, S): its
-            first token was not chosen and has no row, so that row n belongs to `tokens[:, n + 1]`.
-    """
-
-    tokens: Any
-    scores: Any
-    steps: Any
-    attention: Any = None
 
 
 class Generator:
@@ -75,6 +51,9 @@ class Generator:
         logits_processors: list of callables that change the scores of the next token before one is
             chosen, see `LogitsProcessor`; applied in their order, after those of the four arguments
             above. A row to which they leave no token ends there.
+        source_pad_token: id that fills lists of context ids where rows differ in length, see
+            `source_padding`. `None`: 0 for inputs whose embedding masks 0 (`mask_zero=True`),
+            else `pad_token`.
 
     Raises:
         TypeError, ValueError: as `Stepper` for a model that cannot be stepped; ValueError for a
@@ -118,11 +97,12 @@ class Generator:
         no_repeat_ngram_size=0,
         self_check=True,
         logits_processors=(),
+        source_pad_token=None,
     ):
         check_positive("Generator", max_length=max_length)
         self.model = model
         self.stepper = Stepper(model, target=target, self_check=self_check)
-        self._check_model()
+        check_model(self.stepper)
         self.vocabulary_size = self.stepper.graph.outputs[0].shape[-1]
         # Tokens that are fed must be known to the embedding, tokens that are chosen to the output.
         self.input_size = vocabulary_size(model, self.stepper.target) or self.vocabulary_size
@@ -136,12 +116,17 @@ class Generator:
         end_tokens = [] if end_token is None else end_token
         self.end_tokens = list(end_tokens) if np.ndim(end_tokens) else [end_tokens]
         self.pad_token = pad_token
-        self._check_token("start_token", start_token, self.input_size)
+        self.source_pad_token = source_pad_token
+        check_token("start_token", start_token, self.input_size)
         if pad_token is None:
             raise ValueError("`pad_token` of Generator must be an int id. Received: None")
-        self._check_token("pad_token", pad_token, self.input_size)
+        check_token("pad_token", pad_token, self.input_size)
+        for name in self.stepper.context_inputs:
+            limit = vocabulary_size(model, name)
+            if limit is not None:
+                check_token("source_pad_token", source_pad_token, limit)
         for token in self.end_tokens:
-            self._check_token("end_token", token, self.vocabulary_size)
+            check_token("end_token", token, self.vocabulary_size)
         self.sampler = get_sampler(sampler)
         self.strategy = get_strategy(self.sampler)
         self.logits_processors = make_chain(
@@ -155,38 +140,18 @@ class Generator:
         self.logits_processors.check(self)
         self.jit_compile = jit_compile
         self.trace_count = 0
-        self._functions = {}
+        self._functions = CompiledFunctions(self)
 
-    def _check_model(self):
-        outputs = self.stepper.graph.outputs
-        if len(outputs) != 1 or len(outputs[0].shape) != 3 or outputs[0].shape[-1] is None:
-            shapes = [tuple(t.shape) for t in outputs]
-            raise ValueError(
-                f"`model` of Generator must have one output of logits (B, T, V). Received: {shapes}"
-            )
-        check_logits(self.model)
-        if not isinstance(self.stepper.target, str):
-            raise ValueError(
-                "`target` of Generator must name one input, the one that holds the tokens. "
-                f"Received: {self.stepper.target}"
-            )
-        target = self.stepper.graph.inputs[self.stepper.target]
-        if len(target.shape) != 2 or not keras.backend.is_int_dtype(target.dtype):
-            raise ValueError(
-                f"The target input `{self.stepper.target}` of the Generator's model must hold int "
-                f"token ids (B, T). Received: {target.dtype} of shape {tuple(target.shape)}"
-            )
+    def source_padding(self, name):
+        """The id that fills short rows of the context input `name` in lists of lists.
 
-    def _check_token(self, name, token, limit):
-        if token is None:
-            return
-        if isinstance(token, bool) or not isinstance(token, (int, np.integer)):
-            raise ValueError(f"`{name}` of Generator must be an int id. Received: {token!r}")
-        if not 0 <= token < limit:
-            raise ValueError(
-                f"`{name}` of Generator must be in [0, {limit}), the model's vocabulary. "
-                f"Received: {token}"
-            )
+        Where the model masks 0 (an embedding with `mask_zero=True` reads the input), that is what
+        it takes for padding. Where it masks nothing, no id is known to be padding, and it must be
+        what the model was trained with.
+        """
+        if self.source_pad_token is not None:
+            return self.source_pad_token
+        return 0 if masks_zero(self.model, name) else self.pad_token
 
     def generate(
         self,
@@ -201,11 +166,12 @@ class Generator:
 
         Args:
             inputs: the model's context, a dict from input name to array, or the array alone where
-                there is one context input: (B, S) source ids, say, or a list of lists of them,
-                padded here with 0 where rows differ. `None` where there is none.
-            prompt: (B, P) int ids to go on from, padded on the right where rows differ, or a list
-                of lists of ids or a ragged tensor; where these differ in length, a pad token in one
-                is a token. `None` begins every row with `start_token`.
+                there is one context input: (B, S) source ids, for example, or a list of
+                lists of them, padded here where rows differ, see `source_padding`. `None` where
+                there is none.
+            prompt: ids to go on from: a list of lists or a ragged tensor, of which every id is a
+                token, or a (B, P) array padded on the right with `pad_token`. `None` begins every
+                row with `start_token`.
             max_length: the largest number of new tokens; the generator's own if `None`.
             seed: int in [0, 2^64), only for samplers that draw; the sampler's own if `None`, and
                 if it has none, every call draws other tokens.
@@ -232,8 +198,8 @@ class Generator:
             )
         if return_attention:
             check_attention(self.stepper)
-            checks.check_any_length(self.stepper, request.total - 1, "`return_attention`")
-        function = self._function("generate", *request.static)
+            check_any_length(self.stepper, request.total - 1, "`return_attention`")
+        function = self._functions.get("generate", *request.static)
         tokens, scores, steps = function(*request.arguments, request.seed)
         attention = None
         if return_attention:
@@ -264,7 +230,7 @@ class Generator:
                 "token is final before the end. Use `generate`, or another sampler."
             )
         request = checked_request(self, inputs, prompt, max_length, seed, prefix)
-        begin, advance = self._function("stream", *request.static)
+        begin, advance = self._functions.get("stream", *request.static)
         prefill, _, _ = request.static
         shortest = int(request.arguments[2].min())
         return stream(
@@ -293,8 +259,8 @@ class Generator:
         Raises:
             TypeError, ValueError: see `generate`.
         """
-        inputs = checks.checked_inputs(self.stepper, inputs)
-        targets, target_lengths = checks.padded_targets(
+        inputs = checked_inputs(self, inputs)
+        targets, target_lengths = padded_targets(
             targets, self.pad_token, self.vocabulary_size, self.end_tokens
         )
         prompt, lengths = checked_prompt(self, prompt, inputs, rows=len(targets))
@@ -305,38 +271,11 @@ class Generator:
             )
         width = prompt.shape[1] + targets.shape[1]
         subject = "`prompt` (or start token) with `targets`, but for the last token,"
-        checks.check_positions(self.model, self.stepper.target, width - 1, subject)
-        checks.check_any_length(self.stepper, width - 1, "`score`")
-        tokens = checks.joined_rows(prompt, lengths, targets, target_lengths, width, self.pad_token)
+        check_positions(self.model, self.stepper.target, width - 1, subject)
+        check_any_length(self.stepper, width - 1, "`score`")
+        tokens = joined_rows(prompt, lengths, targets, target_lengths, width, self.pad_token)
         valid = np.arange(targets.shape[1]) < target_lengths[:, None]
-        return self._function("score")(inputs, tokens, lengths, valid)
-
-    def _function(self, kind, *static):
-        """The compiled function, or functions, of a kind of work and its static arguments."""
-        key = (kind, *static)
-        if key not in self._functions:
-            make = {"generate": self._generating, "stream": self._streaming, "score": self._scoring}
-            self._functions[key] = make[kind](*static)
-        return self._functions[key]
-
-    def _generating(self, prefill, max_length, prompted):
-        def function(inputs, prompt, lengths, given, seed):
-            self.trace_count += 1
-            with hoisted_kernels():
-                return self.decode(inputs, prompt, lengths, prefill, max_length, given, seed)
-
-        return compiled(function, self.model, self.jit_compile)
-
-    def _streaming(self, *static):
-        functions = stream_functions(self, *static)
-        return [compiled(f, self.model, self.jit_compile) for f in functions]
-
-    def _scoring(self):
-        def function(inputs, tokens, first, valid):
-            self.trace_count += 1
-            return scored(self.stepper, inputs, tokens, first, valid)
-
-        return compiled(function, self.model, self.jit_compile)
+        return self._functions.get("score")(inputs, tokens, lengths, valid)
 
     def search_start(self, inputs, prompt, lengths, prefill, max_length, given=None, seed=None):
         """`SearchStart` of a batch; arguments as in `decode`."""

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from keras import ops
 
-from keras_seq.generation._checks import lengths_to_last
+from keras_seq.generation._token_ids import lengths_to_last
 from keras_seq.generation.samplers._random_numbers import seed_words
 from keras_seq.layers._arguments import check_positive
 from keras_seq.stepping._keras_private import graph_nodes, is_functional
@@ -84,6 +84,7 @@ class TextGenerator:
         check_positive("TextGenerator", batch_size=batch_size, source_length=source_length or 1)
         self.generator = generator
         self.source_input = context[0]
+        self.source_pad_token = generator.source_padding(context[0])
         self.source_tokenizer = source_tokenizer
         self.target_tokenizer = target_tokenizer
         self.source_length = self._checked_length(source_length)
@@ -163,8 +164,8 @@ class TextGenerator:
             texts: list of strings.
 
         Returns:
-            (B, S) int32 ids, padded on the right with 0, which masks a source; S is the longest
-            row's length or a little more.
+            (B, S) int32 ids, padded on the right with `source_pad_token`; S is the longest row's
+            length or a little more.
 
         Raises:
             TypeError, ValueError: see `__call__`.
@@ -184,7 +185,7 @@ class TextGenerator:
         width = self.fixed_width or -(-longest // 8) * 8
         if self.source_length is not None and not self.fixed_width:
             width = min(width, self.source_length)
-        padded = np.zeros((len(ids), width), "int32")  # `pad_token` is the target's
+        padded = np.full((len(ids), width), self.source_pad_token, "int32")
         for row, values in zip(padded, ids, strict=True):
             row[: len(values)] = values
         return padded

@@ -1,10 +1,12 @@
+import sys
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
 from keras_seq.generation import Generator, RandomSampler
-from keras_seq.generation._checks import padded_prompt, padded_targets
+from keras_seq.generation._token_ids import padded_prompt, padded_targets
 from keras_seq.inspection import attention_scores
 from keras_seq.layers import (
     GRU,
@@ -62,7 +64,7 @@ def test_a_prompt_of_one_token_and_a_long_one_share_a_batch():
 
 
 def counting_model(vocabulary_size=12):
-    """Says the number after the last token, so that what is generated is known."""
+    """Gives the number after the last token, so that what is generated is known."""
     tokens = keras.Input((None,), dtype="int32")
     x = layers.Embedding(vocabulary_size, vocabulary_size)(tokens)
     model = keras.Model(tokens, layers.Dense(vocabulary_size, use_bias=False)(x))
@@ -157,8 +159,9 @@ def test_a_sampler_object_chooses_the_tokens():
         ({"inputs": sources(), "max_length": 0}, "max_length"),
         ({"inputs": sources(rows=1), "prompt": [[2, 18]]}, r"prompt.*\[0, 18\).*18"),
         ({"inputs": sources(rows=1), "prompt": [[]]}, "prompt"),
-        ({"inputs": sources(rows=2), "prompt": [[2, 4], [0, 0]]}, "Row 1 is empty"),
-        ({"inputs": sources(rows=1), "prompt": [[0, 4]]}, "right"),
+        ({"inputs": sources(rows=2), "prompt": np.array([[2, 4], [0, 0]])}, "Row 1 is empty"),
+        ({"inputs": sources(rows=1), "prompt": np.array([[0, 4]])}, "right"),
+        ({"inputs": sources(rows=1), "seed": 1}, "seed.*GreedySampler takes none.*1"),
     ],
 )
 def test_bad_input_is_refused_before_any_computation(arguments, message):
@@ -289,11 +292,72 @@ def test_outputs_in_a_dict_and_a_float_target():
         Generator(keras.Model(x, layers.Dense(3)(x)), max_length=2)
 
 
-def test_lists_of_different_lengths_hold_pad_tokens_as_tokens():
+def test_every_id_of_a_list_is_a_token_and_an_array_is_padded():
     prompt, lengths = padded_prompt([[5, 0], [0, 7, 8]], 0, None)
     assert prompt.tolist() == [[5, 0, 0], [0, 7, 8]] and lengths.tolist() == [2, 3]
-    _, lengths = padded_prompt([[5, 0], [7, 8]], 0, None)  # of one length: padded already
+    for alike in ([[5, 0], [7, 8]], [[5, 0]]):  # of one length, too
+        prompt, lengths = padded_prompt(alike, 0, None)
+        assert prompt.tolist() == alike and lengths.tolist() == [2] * len(alike)
+    _, lengths = padded_prompt(np.array([[5, 0], [7, 8]]), 0, None)
     assert lengths.tolist() == [1, 2]
+
+
+def test_a_row_that_ends_with_a_pad_token_gets_the_same_with_and_without_a_shorter_row():
+    generator = Generator(shaken(hybrid(), 3), max_length=3, **GRAPH)
+    alone = numpy(generator.generate(prompt=[[5, 6, 0]]).tokens)
+    beside = numpy(generator.generate(prompt=[[5, 6, 0], [7]]).tokens)
+    assert alone[0].tolist() == beside[0].tolist()
+    assert alone[0, 3:].tolist() == slow_greedy(generator.model, None, [5, 6, 0], 3, None)[0][3:]
+
+
+def unmasked_reader(source_size=9):
+    """Adds the mean embedding of all source ids, masked or not, to that of the token."""
+    tokens = keras.Input((None,), dtype="int32", name="target")
+    source = keras.Input((None,), dtype="int32", name="source")
+    x = layers.Embedding(9, 4)(tokens)
+    x = x + layers.GlobalAveragePooling1D(keepdims=True)(layers.Embedding(source_size, 4)(source))
+    return shaken(keras.Model([source, tokens], layers.Dense(9)(x)))
+
+
+@pytest.mark.parametrize(
+    "model, options, padding",
+    [
+        (unmasked_reader, {}, 0),
+        (unmasked_reader, {"pad_token": 7}, 7),
+        (unmasked_reader, {"pad_token": 7, "source_pad_token": 5}, 5),
+        (lambda: translator("gru"), {"pad_token": 7}, 0),  # mask_zero
+        (lambda: translator("transformer"), {"pad_token": 7}, 0),
+    ],
+)
+def test_lists_of_source_ids_are_padded_with_the_models_own_padding(model, options, padding):
+    model = model()
+    generator = Generator(model, 2, start_token=2, jit_compile=False, **options)
+    ragged = generator.generate([[4, 6, 8], [8]])
+    padded = generator.generate(np.array([[4, 6, 8], [8, padding, padding]]))
+    np.testing.assert_allclose(numpy(ragged.scores), numpy(padded.scores), atol=1e-6)
+    other = generator.generate(np.array([[4, 6, 8], [8, 4, 4]]))
+    assert np.abs(numpy(ragged.scores) - numpy(other.scores))[1] > 1e-4
+    with pytest.raises(ValueError, match="source_pad_token.*99"):
+        Generator(model, 2, source_pad_token=99)
+
+
+def test_a_sampler_may_keep_a_seed_generator_of_its_own():
+    class Drawing:
+        def __init__(self):
+            self.seed = keras.random.SeedGenerator(3)
+
+        def __call__(self, log_probabilities):
+            tokens = keras.ops.cast(keras.ops.argmax(log_probabilities, axis=-1), "int32")
+            return tokens, keras.ops.max(log_probabilities, axis=-1)
+
+    generator = Generator(counting_model(), 2, sampler=Drawing(), jit_compile=False)
+    assert numpy(generator.generate(prompt=[[4]]).tokens).tolist() == [[4, 5, 6]]
+    with pytest.raises(ValueError, match="seed.*Drawing takes none"):
+        generator.generate(prompt=[[4]], seed=1)
+    Drawing.needs_seed = True
+    generator = Generator(counting_model(), 2, sampler=Drawing(), jit_compile=False)
+    with pytest.raises(TypeError, match="`seed` of `Drawing`.*SeedGenerator"):
+        generator.generate(prompt=[[4]])
 
 
 @pytest.mark.needs_tensorflow(reason="ragged tensors are TensorFlow's")
@@ -406,6 +470,25 @@ def test_attention_is_that_of_the_choice_of_each_token(kind):
         again = generator.generate(inputs, [[2]] * 2, return_attention=True)
         assert again.tokens.shape == (2, 4) and again.attention["cross"].shape == (2, 2, 3, 4)
         np.testing.assert_allclose(again.attention["cross"], out.attention["cross"], atol=1e-6)
+
+
+def test_attention_of_a_layer_called_on_both_sides_is_that_of_the_target():
+    """The layer's second call, on the target, is the one that counts; plots are not needed."""
+    tokens = keras.Input((None,), dtype="int32", name="target")
+    source = keras.Input((None,), dtype="int32", name="source")
+    embedding, cross = layers.Embedding(9, 8), MultiHeadCrossAttention(2, 4, name="cross")
+    memory = embedding(source)
+    x = embedding(tokens) + cross(embedding(tokens), cross(memory, memory))
+    model = shaken(keras.Model([source, tokens], layers.Dense(9)(x)))
+    generator = Generator(model, max_length=3, start_token=2, jit_compile=False)
+    out = generator.generate(np.array([[4, 5, 6, 7]]), return_attention=True)
+    assert {name: w.shape for name, w in out.attention.items()} == {"cross_call_2": (1, 2, 3, 4)}
+
+
+def test_attention_needs_no_plots(monkeypatch):
+    monkeypatch.setitem(sys.modules, "keras_seq.plots", None)  # an import of it raises
+    generator = Generator(translator("transformer"), 2, start_token=2, jit_compile=False)
+    assert len(generator.generate(sources(1), return_attention=True).attention) == 2
 
 
 def test_attention_of_a_model_without_it_is_refused_before_any_computation():

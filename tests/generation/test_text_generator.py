@@ -54,7 +54,7 @@ def test_a_pad_token_of_the_targets_pads_no_source_and_is_no_text(generator, tok
     )
     texts = TextGenerator(padding, *tokenizers)
     assert texts.tokenize(["one"]).tolist() == [[*map(int, tokenizers[0]("one")), 0, 0, 0, 0]]
-    assert "⁇" not in texts("one")  # it ends where every character has been said
+    assert "⁇" not in texts("one")  # it ends where every character has been written
     assert texts.detokenize(np.full((1, 4), unknown)) == [""]
 
 
@@ -78,7 +78,7 @@ def test_characters_outside_the_vocabulary_are_named(generator, tokenizers):
         TextGenerator(generator, *tokenizers, unknown="error")(["two", "one ☃"])
 
 
-def test_characters_outside_the_vocabulary_can_be_let_pass(generator, tokenizers, recwarn):
+def test_characters_outside_the_vocabulary_can_be_ignored(generator, tokenizers, recwarn):
     TextGenerator(generator, *tokenizers, unknown="ignore")("one ☃")
     assert not [w for w in recwarn if "vocabulary" in str(w.message)]
 

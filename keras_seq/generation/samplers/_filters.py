@@ -1,4 +1,4 @@
-"""`TopK` and `TopP`: filters of a `RandomSampler`, which say what tokens may be drawn."""
+"""`TopK` and `TopP`: filters of a `RandomSampler`, which restrict what tokens may be drawn."""
 
 from keras import ops
 

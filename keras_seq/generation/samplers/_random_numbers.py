@@ -76,9 +76,9 @@ def seed_of_step(seed):
 
 
 def seed_words(seed, argument="seed"):
-    """(2,) int32 NumPy array from an int in [0, 2^64), or a fresh one from `None`.
+    """(2,) int32 NumPy array from an int in [0, 2^64), or a new one from `None`.
 
-    A fresh one comes from NumPy's global generator, so `keras.utils.set_random_seed` makes a whole
+    A new one comes from NumPy's global generator, so `keras.utils.set_random_seed` makes a whole
     program repeatable.
     """
     if seed is None:

@@ -27,7 +27,7 @@ class RandomSampler(Sampler):
     Args:
         temperature: positive number in [1e-30, 1e30]; 1 is the model's own distribution, near 0 is
             greedy.
-        seed: int in [0, 2^64), of every call that is given no seed of its own. `None`: a fresh one
+        seed: int in [0, 2^64), of every call that is given no seed of its own. `None`: a new one
             for each call.
         filters: list of callables, applied in their order: `TopK`, `TopP`, or any function of
             (B, C) log-probabilities (shifted by a constant a row; of C <= V tokens, in any order)
@@ -65,7 +65,7 @@ class RandomSampler(Sampler):
     needs_seed = True
 
     def __init__(self, temperature=1.0, seed=None, filters=()):
-        # 1e-30 is greedy long since, and less is nothing in float32.
+        # 1e-30 is as good as greedy, and less is zero in float32.
         check_number(type(self).__name__, "temperature", temperature, 1e-30, 1e30)
         if seed is not None:
             seed_words(seed, f"seed` of `{type(self).__name__}")

@@ -21,7 +21,7 @@ class TokenSearch(SearchStrategy):
     def __init__(self, sampler):
         self.sampler = sampler
         self.needs_seed = bool(getattr(sampler, "needs_seed", False))
-        # What a sampler that needs no seed calls so is its own affair.
+        # Without `needs_seed` the attribute may be anything, such as a generator of Keras.
         self.seed = getattr(sampler, "seed", None) if self.needs_seed else None
 
     def search(self, generator, start):

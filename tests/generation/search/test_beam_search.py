@@ -109,7 +109,7 @@ def fork(ends, goes_on, kinds=1):
     [(1.0, 0.55, 0.999, [2] * 8), (-1.0, 0.393, 0.01, [2, 3] + [0] * 6)],
 )
 def test_what_may_still_win_by_its_length_is_waited_for(alpha, ends, goes_on, best):
-    """Whichever lengths the penalty favours, the first end is no proof."""
+    """Whichever lengths the penalty favors, the first end is no proof."""
     sampler = BeamSampler(2, length_penalty=alpha, early_stopping="never")
     model = fork(ends, goes_on)
     out = Generator(model, 8, end_token=3, sampler=sampler, **GRAPH).generate(prompt=[[1]])
