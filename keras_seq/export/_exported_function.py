@@ -16,6 +16,28 @@ class ExportedFunction:
             input that a call lacks, such as a state, is the output of that name of the call before.
         atol: tolerance of numbers.
         options: dict of what an `ExportTarget` needs to know when it writes.
+
+    Example:
+
+    ```python
+    import numpy as np
+    import keras_seq
+
+    class AnyFunction(keras_seq.export.ExportedFunction):
+        def __init__(self, model, atol=1e-6):
+            super().__init__(model, atol)
+            self.calls = [{"x": np.float32(x)} for x in range(3)]
+
+        def compare(self, what, outputs):
+            got = [output["y"] for output in outputs]
+            difference = max(abs(y - self.model(**c)) for y, c in zip(got, self.calls))
+            if difference > self.atol:
+                raise keras_seq.export.ExportError(f"{what} differs by {difference}")
+            return {"values": 3, "largest_difference": float(difference), "atol": self.atol}
+
+    exported = AnyFunction(lambda x: 2 * x)
+    print(exported.compare("A good artifact", [{"y": 0.0}, {"y": 2.0}, {"y": 4.0}]))
+    ```
     """
 
     signature = "serve"
@@ -48,12 +70,12 @@ class ExportedFunction:
         raise NotImplementedError
 
     def model_latency(self):
-        """Median milliseconds of a call of the Keras model."""
-        raise NotImplementedError
+        """Median milliseconds of a call of the Keras model; NaN where it is not measured."""
+        return float("nan")
 
 
 def median_milliseconds(function, arguments, repeats=20):
-    """Median time of `function`, called with each of a list of arguments in turn."""
+    """Median time of `function`, called with one of a list of arguments after the other."""
     for argument in arguments:
         function(argument)  # compiles
     times = []

@@ -23,6 +23,16 @@ class ArtifactRun(NamedTuple):
         outputs: list of dicts from output name to array, one for each call.
         facts: dict with what a report is to say of the artifact: `ops`, `signatures` and `latency`
             (see `ExportReport`), each optional.
+
+    Example:
+
+    ```python
+    import numpy as np
+    import keras_seq
+
+    run = keras_seq.export.ArtifactRun([{"y": np.zeros(3)}], {"latency": 0.1})
+    print(run.outputs[0]["y"], run.facts)
+    ```
     """
 
     outputs: list

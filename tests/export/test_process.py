@@ -28,7 +28,7 @@ def test_a_script_that_does_not_end_is_stopped(script):
         script("import threading; threading.Event().wait()")(timeout=1)
 
 
-def test_success_is_silent(script, capfd):
+def test_success_prints_nothing(script, capfd):
     script("print('chatter')")()
     assert capfd.readouterr() == ("", "")
 

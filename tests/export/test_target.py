@@ -1,7 +1,6 @@
 import pathlib
 import re
 
-import keras
 import numpy as np
 import pytest
 
@@ -78,9 +77,3 @@ def test_what_is_no_target_is_refused():
         register_target("none", ExportTarget())
     with pytest.raises(ValueError, match=r"`target` must be one of \['litert', 'saved_model'\]"):
         to("onnx", None, "m.onnx")
-
-
-def test_the_built_in_targets_are_registered():
-    x = keras.Input((3, 4), name="x")
-    report = to("litert", keras.Model(x, keras.layers.Dense(2, name="y")(x)), "m.tflite")
-    assert report.agrees and report.format == "LiteRT"

@@ -108,7 +108,19 @@ def to_litert(
     print(keras_seq.export.to_litert(model, "stream.tflite", time=10, streaming=True))
     ```
     """
-    options = {name: value for name, value in locals().items() if name not in ("model", "path")}
+    options = {
+        "inputs": inputs,
+        "batch_size": batch_size,
+        "atol": atol,
+        "source_length": source_length,
+        "prompt_length": prompt_length,
+        "prompt": prompt,
+        "time": time,
+        "streaming": streaming,
+        "quantize": quantize,
+        "max_length": max_length,
+        "recurrence": recurrence,
+    }
     return export_to(LiteRT(), model, path, **options)
 
 

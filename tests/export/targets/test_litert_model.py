@@ -124,9 +124,9 @@ def test_a_random_mask_to_compare_on_has_values_of_both_kinds():
 
 
 def test_the_fused_operator_is_for_outputs_alone_from_zeros_of_plain_layers():
-    x, marks, state = np.zeros((2, 5, 4), "float32"), np.ones((2, 5), bool), [np.zeros((2, 8))] * 2
+    x, mask, state = np.zeros((2, 5, 4), "float32"), np.ones((2, 5), bool), [np.zeros((2, 8))] * 2
     assert is_fusable(LSTM(8), {"x": x, "mask": None, "training": False})
-    for given in ({"initial_state": state}, {"reset": marks}, {"mask": marks}, {"return_state": 1}):
+    for given in ({"initial_state": state}, {"reset": mask}, {"mask": mask}, {"return_state": 1}):
         assert not is_fusable(LSTM(8), {"x": x, **given})
     assert not is_fusable(LSTM(8), {"x": keras.KerasTensor((None, 5, 4))})
     other = ({"zoneout": 0.1}, {"activation": "relu"}, {"return_state": True}, {"dtype": "float16"})
@@ -216,6 +216,17 @@ def test_verify_runs_a_file_of_a_model_again(arguments, options, tmp_path):
     with pytest.raises(ExportError, match="not exported from this model"):
         verify(path, sequence_model(GRU))
     assert path.exists()
+
+
+class FromOnes(GRU):
+    def get_initial_state(self, batch_size, max_length=None):
+        return [state + 1 for state in super().get_initial_state(batch_size, max_length)]
+
+
+def test_a_stream_that_does_not_begin_with_zeros_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="needs states that begin with zeros"):
+        to_litert(sequence_model(FromOnes, 4), tmp_path / "m.tflite", time=2, streaming=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_models_that_cannot_be_exported_are_named(tmp_path):
