@@ -99,7 +99,7 @@ class ExportedModel(ExportedFunction):
 
     def difference(self, what, name, want, parts):
         """Largest difference of an output, relative to its largest number where above 1."""
-        have = self.joined(parts)
+        have = self.joined([keras.ops.convert_to_numpy(part) for part in parts])
         if have.shape != want.shape:
             raise ExportError(
                 f"{what} does not agree with the Keras model's own call: `{name}` has shape "

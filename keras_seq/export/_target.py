@@ -152,8 +152,8 @@ def find_target(name):
 
 
 def recognized_target(path):
-    """The target that recognizes an artifact, the one registered last if several do, or `None`."""
-    return next((t for t in reversed(_TARGETS.values()) if t.recognizes(path)), None)
+    """The target that recognizes an artifact, the one registered first if several do, or `None`."""
+    return next((t for t in _TARGETS.values() if t.recognizes(path)), None)
 
 
 def to(target, model, path, **options):
