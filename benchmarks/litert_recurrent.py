@@ -4,7 +4,7 @@
 
 One layer, as many features as units, 100 time steps, batch 1, one thread, float32 and int8 weights.
 All forms of a layer alternate in one run; medians count. Each file has been compared with the
-Keras layer before it is timed (`keras_seq.export.model_to_litert`). The column "chosen" is the form
+Keras layer's own call before it is timed (`keras_seq.export.to_litert`). "chosen" is the form
 that is taken when none is asked for.
 """
 
@@ -21,7 +21,6 @@ from ai_edge_litert.interpreter import Interpreter
 
 import keras_seq
 from keras_seq.export.targets._lstm_fusion import best_steps
-from keras_seq.export.targets.litert_model import model_to_litert
 
 TIME, ROUNDS = 100, 100
 FORMS = ("fused", "loop", 2, 4, 8, 16, TIME)
@@ -57,7 +56,9 @@ def measure(kind, units, folder):
             if form == "fused" and kind != "LSTM":
                 continue
             path = folder / f"{weights}_{form}.tflite"
-            report = model_to_litert(model, path, inputs=inputs, quantize=quantize, recurrence=form)
+            report = keras_seq.export.to_litert(
+                model, path, inputs=inputs, quantize=quantize, recurrence=form
+            )
             sizes[form] = report.size
             interpreter = Interpreter(model_path=str(path), num_threads=1)
             runs[form] = interpreter.get_signature_runner("serve")
@@ -73,7 +74,7 @@ def measure(kind, units, folder):
 
 
 def _title(form):
-    return form if isinstance(form, str) else "all" if form == TIME else f"unroll {form}"
+    return form if isinstance(form, str) else "all" if form == TIME else f"{form} steps"
 
 
 if __name__ == "__main__":

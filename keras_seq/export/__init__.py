@@ -1,16 +1,27 @@
-"""Exports that run: written, run in a process of their own, compared with the model."""
+"""Exports that are run: written, run in a process of their own, compared with the model's call."""
 
+from keras_seq.export._atomic_write import atomic_write
+from keras_seq.export._exported_function import ExportedFunction
+from keras_seq.export._exported_model import ExportedModel
+from keras_seq.export._process import ArtifactRun, run_artifact, run_script
+from keras_seq.export._target import ExportTarget, register_target, to
 from keras_seq.export._verify import verify
 from keras_seq.export.report import ExportError, ExportReport
 from keras_seq.export.targets.litert import to_litert
-from keras_seq.export.targets.litert_model import ModelReport, model_to_litert
 from keras_seq.export.targets.saved_model import to_saved_model
 
 __all__ = [
+    "ArtifactRun",
     "ExportError",
     "ExportReport",
-    "ModelReport",
-    "model_to_litert",
+    "ExportTarget",
+    "ExportedFunction",
+    "ExportedModel",
+    "atomic_write",
+    "register_target",
+    "run_artifact",
+    "run_script",
+    "to",
     "to_litert",
     "to_saved_model",
     "verify",

@@ -35,7 +35,7 @@ def compare_tokens(what, generator, inputs, prompt, tokens, scores, atol):
         atol: tolerance of scores.
 
     Returns:
-        Dict of `inputs`, `tokens`, `tokens_equal`, `near_ties` and `largest_difference`.
+        Dict of fields of an `ExportReport`.
 
     Raises:
         ExportError: if the artifact does not agree with the model.
@@ -78,6 +78,7 @@ def compare_tokens(what, generator, inputs, prompt, tokens, scores, atol):
         "tokens_equal": int((counted & ~wrong).sum()),
         "near_ties": int((counted & ties).sum()),
         "largest_difference": _largest_difference(own_scores, scores),
+        "atol": atol,
     }
     _check_result(what, result, own, tokens, wrong, atol)
     return result

@@ -1,67 +1,83 @@
-"""What an export is said to be, and the error when it is not."""
+"""`ExportReport`, the result of an export, and `ExportError`, raised where there is none."""
 
 import dataclasses
 
 
 class ExportError(RuntimeError):
-    """An exported file could not be made, loaded or run, or does not agree with the model."""
+    """An artifact could not be written, loaded or run, or does not agree with its model."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ExportReport:
-    """What was exported and how it was proved. Prints as a table.
+    """An exported artifact, and how its outputs compare with the model's. Prints as a table.
 
     Attributes:
-        format: "SavedModel" or "LiteRT".
+        format: "SavedModel" or "LiteRT", or the `format` of another `ExportTarget`.
         path: of the file or folder.
         size: in bytes.
         ops: how often each operator occurs.
-        signatures: what the artifact takes and gives, one line for each signature.
-        inputs: how many inputs were run through the artifact and through the Keras model.
-        tokens: how many tokens were compared.
-        tokens_equal: how many of them are equal. An export is refused unless all are.
-        largest_difference: largest absolute difference between the sequences' scores (natural
-            logarithms of probabilities).
-        latency: median milliseconds for one input, run alone in the artifact.
-        model_latency: the same for the Keras model's compiled `generate`.
+        signatures: dict from signature name to a line with its inputs and outputs.
+        inputs: how many inputs were compared: sequences, or calls of a model without tokens.
+        tokens: how many new tokens of a generator were compared.
+        tokens_equal: how many of them are those of the model's own call. All, or the export is
+            refused.
+        near_ties: how many of these differ because the model finds two tokens equally likely within
+            `atol`.
+        values: how many numbers of a model's outputs were compared.
+        largest_difference: of scores (natural logarithms of probabilities), or of the outputs of a
+            model, divided by the largest number of an output where that is above 1.
+        atol: tolerance of `largest_difference`.
+        latency: median milliseconds of a call of the artifact.
+        model_latency: the same of the Keras model's compiled graph, or of `Generator.generate`.
     """
 
     format: str
     path: str
     size: int
-    ops: dict
-    signatures: dict
+    ops: dict = dataclasses.field(default_factory=dict)
+    signatures: dict = dataclasses.field(default_factory=dict)
     inputs: int = 0
     tokens: int = 0
     tokens_equal: int = 0
     near_ties: int = 0
+    values: int = 0
     largest_difference: float = 0.0
-    latency: float = 0.0
-    model_latency: float = 0.0
+    atol: float = 0.0
+    latency: float = float("nan")
+    model_latency: float = float("nan")
 
     @property
     def agrees(self):
-        """Whether inputs were compared and all tokens are equal."""
-        return self.tokens > 0 and self.tokens_equal == self.tokens
+        """Whether something was compared, all tokens are equal and no number differs too much."""
+        return (
+            self.tokens + self.values > 0
+            and self.tokens_equal == self.tokens
+            and self.largest_difference <= self.atol
+        )
 
     def rows(self):
         """The table, as pairs of name and value."""
-        shown = sorted(self.ops.items(), key=lambda item: (-item[1], item[0]))
-        names = ", ".join(f"{name} {count}" for name, count in shown[:6])
-        rows = [
-            ("file", self.path),
-            ("size", readable_size(self.size)),
-            ("operators", f"{len(self.ops)} kinds: {names}" + (", ..." if len(shown) > 6 else "")),
-        ]
+        rows = [("path", self.path), ("size", readable_size(self.size))]
+        if self.ops:
+            shown = sorted(self.ops.items(), key=lambda item: (-item[1], item[0]))
+            names = ", ".join(f"{name} {count}" for name, count in shown[:6])
+            more = ", ..." if len(shown) > 6 else ""
+            rows.append(("operators", f"{len(self.ops)} kinds: {names}{more}"))
         rows += [(f"signature {name}", line) for name, line in self.signatures.items()]
-        if self.inputs:
-            rows += [
-                ("inputs compared", f"{self.inputs:,}"),
-                ("tokens equal", f"{self.tokens_equal:,} of {self.tokens:,}"),
-                ("largest score difference", f"{self.largest_difference:.1e}"),
-                ("latency, one input", f"{self.latency:.2f} ms"),
-                ("the model's own generate", f"{self.model_latency:.2f} ms"),
-            ]
+        rows.append(("inputs compared", f"{self.inputs:,}"))
+        if self.tokens:
+            ties = f" ({self.near_ties:,} near ties)" if self.near_ties else ""
+            rows.append(("tokens equal", f"{self.tokens_equal:,} of {self.tokens:,}{ties}"))
+        if self.values:
+            rows.append(("numbers compared", f"{self.values:,}"))
+        what = "largest score difference" if self.tokens else "largest difference"
+        rows.append((what, f"{self.largest_difference:.1e} (tolerance {self.atol:g})"))
+        for name, latency in (
+            ("latency, one call", self.latency),
+            ("latency of the Keras model", self.model_latency),
+        ):
+            if latency == latency:  # not NaN
+                rows.append((name, f"{latency:.2f} ms"))
         return rows
 
     def __str__(self):

@@ -1,138 +1,277 @@
-"""`to_litert`: a generator as one LiteRT (TFLite) file, the whole loop inside."""
+"""`to_litert`: a generator or a model as one LiteRT (TFLite) file of built-in operators."""
 
-import dataclasses
 import importlib.util
-import json
 import pathlib
 import tempfile
 
-import keras
-import numpy as np
-
-from keras_seq.export._agreement import compared_report
-from keras_seq.export._files import is_file, written_beside
-from keras_seq.export._process import run_worker
+from keras_seq.export._exported_generator import ExportedGenerator
+from keras_seq.export._exported_model import ExportedModel, check_functional
+from keras_seq.export._exported_stream import ExportedStream
+from keras_seq.export._model_call import ModelCall
+from keras_seq.export._model_inputs import model_shapes
+from keras_seq.export._process import WORKERS, run_artifact, run_script
 from keras_seq.export._requirements import check_tensorflow
+from keras_seq.export._target import ExportTarget, export_to, register_target
 from keras_seq.export.report import ExportError
-from keras_seq.generation._checks import check_exportable, check_ids, padded_prompt
+from keras_seq.generation.generator import Generator
+from keras_seq.generation.text_generator import TextGenerator
 from keras_seq.layers._arguments import check_positive
-from keras_seq.stepping._target_graph import vocabulary_size
+
+_TOLERANCE = {None: 1e-5, "int8": 0.1}  # of a model's outputs
+_SCORE_TOLERANCE = 1e-3
+_OF_GENERATORS = ("source_length", "prompt_length", "prompt")
+_OF_MODELS = ("time", "streaming", "quantize", "max_length", "recurrence")
 
 
 def to_litert(
-    generator,
+    model,
     path,
+    *,
+    inputs=None,
+    batch_size=1,
+    atol=None,
     source_length=None,
     prompt_length=None,
-    batch_size=1,
-    inputs=None,
     prompt=None,
-    atol=1e-3,
+    time=None,
+    streaming=False,
+    quantize=None,
+    max_length=None,
+    recurrence=None,
 ):
-    """Export a generator as a LiteRT file: token ids in, token ids and scores out.
+    """Export a generator or a model as a LiteRT file of built-in operators.
 
-    The file holds the encoder, the generation loop and its state, and uses LiteRT's built-in
-    operators only. Before it is put in place it is run in a process of its own, with LiteRT and
-    NumPy alone, and compared with the Keras model token for token.
+    The file is written to a temporary place and run in a process of its own, with LiteRT and NumPy
+    alone. Its outputs are compared with the Keras model's own call on whole sequences, without
+    stepping or cache; the file appears at `path` only if they agree.
 
-    The signature `generate` takes the model's context inputs by name, padded on the right to
-    `source_length`, and `prompt` (int32, padded on the right) where the generator has no start
-    token. It gives `tokens` (B, N) int32 and `scores` (B,) float32, as `Generator.generate`.
+    The file of a `Generator` holds the encoder, the generation loop and its state. Its signature
+    `generate` takes the model's context inputs by name, padded on the right to `source_length`, and
+    `prompt` (int32, padded on the right) where `prompt_length` is given. It gives `tokens` (B, N)
+    int32 and `scores` (B,) float32, as `Generator.generate`. Each token must be the one that the
+    model's own call chooses, see `ExportReport`.
+
+    The file of a model has the signature `serve`, which takes the model's inputs by name and gives
+    its outputs by name. With `streaming=True` the signature is `step`: it also takes `state_0`,
+    `state_1`, ... and gives them back under the same names. A client begins with zeros and passes
+    on what the last chunk gave.
 
     Args:
-        generator: a `keras_seq.generation.Generator`.
-        path: of the file, by custom ending in `.tflite`. A file that stands there is replaced.
-        source_length: S, the width of context inputs whose time is not fixed in the model.
-        prompt_length: P, the width of the prompt. `None`: the generator's start token begins.
-        batch_size: B of the file.
-        inputs: context arrays to compare on, a dict by name or one array, any number of rows;
-            64 random ones if `None`.
-        prompt: (N, P) prompts to compare on, random ones if `None`.
-        atol: largest difference of scores (natural logarithms) that is let pass.
+        model: a `keras_seq.generation.Generator`, or a functional or built Sequential
+            `keras.Model`.
+        path: of the file, by convention ending in `.tflite`. A LiteRT file that exists there is
+            replaced; a symbolic link is followed.
+        inputs: arrays to compare on, a dict by name or one array; random ones if `None`. Context of
+            a generator, any number of rows; for a model, rows and lengths that the file takes.
+        batch_size: B of the file; `None` leaves it open where the model does (not of a generator).
+        atol: tolerance of scores (natural logarithms) of a generator, 1e-3 if `None`; of a model's
+            outputs, relative to an output's largest number where that is above 1, if `None` 1e-5,
+            with int8 weights 0.1.
+        source_length: generators: S, the width of context inputs whose time the model leaves open.
+        prompt_length: generators: P, the width of the prompt. `None`: the start token begins.
+        prompt: generators: (N, P) prompts to compare on, random ones if `None`.
+        time: models: T, the number of time steps, or of a chunk; `None` leaves it open where the
+            model does.
+        streaming: models: whether a client calls the file chunk after chunk. The model needs one
+            input, and layers that can be stepped.
+        quantize: models: "int8" makes large weights 8 bits wide (dynamic range: activations stay
+            float32), `None` leaves them as they are.
+        max_length: models: largest number of time steps of a stream; needed where the model
+            attends.
+        recurrence: models: form of the recurrent layers: "loop", an int (time steps an iteration
+            of the loop, which costs more than a small step), or "fused" (LiteRT's LSTM operator
+            where the batch is fixed and there is neither mask nor state; the smallest file). `None`
+            chooses by size what was fastest when measured.
 
     Returns:
         `ExportReport`.
 
     Raises:
-        ValueError: if a length is missing or an input does not fit it.
-        ExportError: if the file cannot be written, converted, loaded or run, or does not agree with
-            the model. Then no file is left.
+        TypeError: if `model` is none that can be exported.
+        ValueError: if a length is missing, an argument is out of range or for another kind of
+            model, an input does not fit, or the model cannot be streamed.
+        ExportError: if the file cannot be written, converted, loaded or run, needs operators that
+            are not built in, or does not agree with the model. Then no file is left.
 
     Example:
 
     ```python
-    import tempfile
-
+    import keras
     import keras_seq
 
     model = keras_seq.models.seq2seq_rnn(30, 20, embedding_dim=8, units=16)
     generator = keras_seq.generation.Generator(model, max_length=6, start_token=2, end_token=3)
-    with tempfile.TemporaryDirectory() as folder:
-        report = keras_seq.export.to_litert(generator, f"{folder}/model.tflite", source_length=8)
-        print(report)
+    print(keras_seq.export.to_litert(generator, "translator.tflite", source_length=8))
+
+    x = keras.Input((None, 4), name="x")
+    model = keras.Model(x, keras_seq.layers.GRU(8, return_sequences=True, name="y")(x))
+    print(keras_seq.export.to_litert(model, "stream.tflite", time=10, streaming=True))
     ```
     """
-    check_tensorflow("to_litert")
-    _check_runtime()
+    options = {
+        "inputs": inputs,
+        "batch_size": batch_size,
+        "atol": atol,
+        "source_length": source_length,
+        "prompt_length": prompt_length,
+        "prompt": prompt,
+        "time": time,
+        "streaming": streaming,
+        "quantize": quantize,
+        "max_length": max_length,
+        "recurrence": recurrence,
+    }
+    return export_to(LiteRT(), model, path, **options)
+
+
+class LiteRT(ExportTarget):
+    """A LiteRT file with one signature; see `to_litert`."""
+
+    format = "LiteRT"
+
+    def prepare(self, model, inputs=None, batch_size=1, atol=None, **options):
+        self._check_requirements()
+        kind = _check_kind(model, options)
+        if kind == "generator":
+            return _prepared_generator(model, inputs, batch_size, atol, **options)
+        return _prepared_model(model, inputs, batch_size, atol, **options)
+
+    def prepare_existing(self, path, model, inputs=None, prompt=None, max_length=None, atol=None):
+        self._check_requirements()
+        given = {"prompt": prompt, "max_length": max_length}
+        kind = _check_kind(model, {name: v for name, v in given.items() if v is not None})
+        facts = run_artifact(_RUN, path, [], what="read the LiteRT file").facts
+        specs = {name: (tuple(shape), dtype) for name, (shape, dtype) in facts["inputs"].items()}
+        shapes = {name: shape for name, (shape, _) in specs.items()}
+        if (facts["signature"] == "generate") != (kind == "generator"):
+            raise TypeError(
+                f"The LiteRT file {str(path)!r} has the signature {facts['signature']!r} and "
+                f"is none of a {type(model).__name__}. Pass what it was exported from."
+            )
+        if kind == "generator":
+            length = shapes.pop("prompt", (None, None))[1]
+            _check_names(path, shapes, model.stepper.context_inputs)
+            batch_size = next(iter(specs.values()))[0][0]
+            atol = _SCORE_TOLERANCE if atol is None else atol
+            return ExportedGenerator(model, shapes, length, batch_size, inputs, prompt, atol)
+        names = ModelCall(model).names
+        atol = _TOLERANCE["int8" if facts["quantized"] else None] if atol is None else atol
+        states = {name: spec for name, spec in specs.items() if name not in names}
+        shapes = {name: shape for name, shape in shapes.items() if name in names}
+        _check_names(path, shapes, names)
+        if facts["signature"] == "step":
+            return ExportedStream(model, inputs, atol, shapes, max_length, states)
+        _check_names(path, {**shapes, **states}, names)
+        return ExportedModel(model, inputs, atol, {name: shapes[name] for name in names})
+
+    def _check_requirements(self):
+        check_tensorflow("to_litert")
+        if importlib.util.find_spec("ai_edge_litert") is None:
+            raise ExportError(
+                "to_litert runs the file that it writes, which needs the package ai-edge-litert: "
+                'pip install "keras_seq[litert]"'
+            )
+
+    def recognizes(self, path):
+        if not path.is_file():
+            return False
+        with open(path, "rb") as file:
+            return file.read(8)[4:] in (b"TFL3", b"")  # or the file is empty
+
+    def write(self, exported, path):
+        quantize, recurrence = (exported.options.get(n) for n in ("quantize", "recurrence"))
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder) / "model"
+            _save_function(exported, folder, quantize, recurrence)
+            run_script(
+                WORKERS / "convert_litert.py", folder, path, exported.signature,
+                quantize or "float32", what="convert the model to LiteRT",
+            )  # fmt: skip
+
+    def run(self, exported, path):
+        run = run_artifact(_RUN, path, exported.calls, what="run the LiteRT file")
+        _check_ops(run.facts["ops"], exported.options.get("recurrence"))
+        return run
+
+
+_RUN = WORKERS / "run_litert.py"
+register_target("litert", LiteRT())
+
+
+def _check_kind(model, options):
+    """Whether a "generator" or a "model" is exported; the options are for its kind."""
+    if isinstance(model, TextGenerator):
+        raise TypeError(
+            "`model` of to_litert must be a Generator or a keras.Model. Received a TextGenerator, "
+            "whose tokenizers are not among LiteRT's operators: export its `generator`, or all of "
+            "it with to_saved_model."
+        )
+    kind = "generator" if isinstance(model, Generator) else "model"
+    if kind == "model":
+        check_functional(model)
+    known, other = (_OF_GENERATORS, _OF_MODELS)[:: 1 if kind == "generator" else -1]
+    for name, value in options.items():
+        if name not in known + other:
+            raise TypeError(f"to_litert has no argument `{name}`.")
+        if name in other and value is not None and value is not False:
+            raise ValueError(
+                f"`{name}` of to_litert is not for a {type(model).__name__}. "
+                f"Received: {name}={value!r}"
+            )
+    return kind
+
+
+def _check_names(path, shapes, names):
+    if set(shapes) != set(names):
+        raise ExportError(
+            f"The LiteRT file {str(path)!r} takes the inputs {sorted(shapes)}, and the model "
+            f"{sorted(names)}: it was not exported from this model."
+        )
+
+
+def _prepared_generator(
+    generator, inputs, batch_size, atol, source_length=None, prompt_length=None, prompt=None, **_
+):
     check_positive("to_litert", batch_size=batch_size)
-    check_exportable(generator)
-    shapes = _input_shapes(generator, source_length, batch_size)
+    shapes = _context_shapes(generator, source_length, batch_size)
     _check_prompt_length(generator, prompt_length, prompt)
-    inputs, prompt = comparison_inputs(generator, shapes, prompt_length, inputs, prompt)
-
-    with written_beside(path, is_file) as file, tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        _save_function(generator, shapes, prompt_length, batch_size, folder / "model")
-        run_worker("convert_litert", folder / "model", file, what="convert the model to LiteRT")
-        report = verify_litert(generator, file, inputs, prompt, atol)
-    return dataclasses.replace(report, path=str(path))
+    atol = _SCORE_TOLERANCE if atol is None else atol
+    return ExportedGenerator(generator, shapes, prompt_length, batch_size, inputs, prompt, atol)
 
 
-def verify_litert(generator, path, inputs, prompt, atol):
-    """Run a LiteRT file in a process of its own and compare it with the generator."""
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        arrays = dict(inputs) if prompt is None else {**inputs, "prompt": prompt}
-        np.savez(folder / "inputs.npz", **arrays)
-        run_worker(
-            "run_litert", path, folder / "inputs.npz", folder / "outputs.npz", 20,
-            what="run the LiteRT file",
-        )  # fmt: skip
-        outputs = dict(np.load(folder / "outputs.npz"))
-    ops = json.loads(str(outputs["report"]))["ops"]
-    foreign = sorted(op for op in ops if not op.isupper())  # custom ops are in CamelCase
-    if foreign:
-        raise ExportError(f"The LiteRT file needs operators that are not built in: {foreign}")
-    return compared_report("LiteRT", path, outputs, generator, inputs, prompt, atol)
-
-
-def comparison_inputs(generator, shapes, prompt_length, inputs, prompt, count=64):
-    """Checked or random arrays to compare an artifact on: `(inputs, prompt)`."""
-    rng = np.random.default_rng(0)
-    names = generator.stepper.context_inputs
-    if prompt is not None:
-        prompt, _ = padded_prompt(prompt, generator.pad_token, None)
-        count = len(prompt)
-    if inputs is None:
-        inputs = {name: _random_rows(generator, name, shapes[name], count, rng) for name in names}
+def _prepared_model(
+    model,
+    inputs,
+    batch_size,
+    atol,
+    time=None,
+    streaming=False,
+    quantize=None,
+    max_length=None,
+    recurrence=None,
+    **_,
+):
+    sizes = {"time": time, "batch_size": batch_size, "max_length": max_length}
+    check_positive("to_litert", **{name: size for name, size in sizes.items() if size is not None})
+    if quantize not in _TOLERANCE:
+        raise ValueError(f"`quantize` of to_litert must be None or 'int8'. Received: {quantize!r}")
+    whole = isinstance(recurrence, int) and not isinstance(recurrence, bool) and recurrence > 0
+    if not whole and recurrence not in (None, "loop", "fused"):
+        raise ValueError(
+            "`recurrence` of to_litert must be None, 'loop', 'fused' or the number of time steps "
+            f"an iteration of the loop, an int of at least 1. Received: {recurrence!r}"
+        )
+    atol = _TOLERANCE[quantize] if atol is None else atol
+    shapes = model_shapes(ModelCall(model), time, batch_size)
+    if streaming:
+        exported = ExportedStream(model, inputs, atol, shapes, max_length)
     else:
-        inputs = generator.stepper.named_context(inputs)
-        inputs = {name: _checked(generator, name, inputs[name], shapes[name]) for name in names}
-    counts = {name: len(value) for name, value in inputs.items()}
-    if prompt is not None:
-        counts["prompt"] = count
-    if len(set(counts.values())) > 1:
-        raise ValueError(f"What is compared on must have equal rows. Received: {counts}")
-    count = next(iter(counts.values()), count)
-    if prompt_length is None:
-        return inputs, None
-    shape = (None, prompt_length)
-    if prompt is None:
-        return inputs, _random_rows(generator, generator.stepper.target, shape, count, rng)
-    return inputs, _checked(generator, generator.stepper.target, prompt, shape)
+        exported = ExportedModel(model, inputs, atol, shapes)
+    exported.options = {"quantize": quantize, "recurrence": recurrence}
+    return exported
 
 
-def _input_shapes(generator, source_length, batch_size):
+def _context_shapes(generator, source_length, batch_size):
     shapes = {}
     for name in generator.stepper.context_inputs:
         shape = list(generator.stepper.graph.inputs[name].shape)
@@ -145,73 +284,6 @@ def _input_shapes(generator, source_length, batch_size):
     if source_length is not None:
         check_positive("to_litert", source_length=source_length)
     return shapes
-
-
-def _save_function(generator, shapes, prompt_length, batch_size, folder):
-    """Write a SavedModel whose one signature is the generation loop with static shapes."""
-    import tensorflow as tf
-
-    specs = {
-        name: tf.TensorSpec(shape, generator.stepper.graph.inputs[name].dtype, name=name)
-        for name, shape in shapes.items()
-    }
-    if prompt_length is not None:
-        specs["prompt"] = tf.TensorSpec((batch_size, prompt_length), "int32", name="prompt")
-
-    def generate(**arguments):
-        prompt = arguments.pop("prompt", None)
-        start = tf.fill((batch_size, 1), np.int32(generator.start_token or 0))
-        ids = start if prompt is None else prompt
-        lengths = tf.reduce_sum(tf.cast(tf.not_equal(ids, generator.pad_token), "int32"), axis=1)
-        if prompt is None:
-            lengths = tf.ones((batch_size,), "int32")
-        tokens, scores, _ = generator.decode(arguments, ids, lengths, 0, generator.max_length)
-        return {"tokens": tokens[:, 1:] if prompt is None else tokens, "scores": scores}
-
-    module = tf.Module()
-    module.weights = [v.value for v in generator.model.variables]
-    module.generate = tf.function(generate, autograph=False)
-    signature = module.generate.get_concrete_function(**specs)
-    tf.saved_model.save(module, str(folder), signatures={"generate": signature})
-
-
-def _random_rows(generator, name, shape, count, rng):
-    symbolic = generator.stepper.graph.inputs[name]
-    shape = (count, *shape[1:])
-    if not np.issubdtype(np.dtype(symbolic.dtype), np.integer):
-        return rng.normal(size=shape).astype(symbolic.dtype)
-    limit = vocabulary_size(generator.model, name) or generator.vocabulary_size
-    ids = rng.integers(0, limit, size=shape)
-    if len(shape) == 2:  # rows of every length, padded on the right
-        padding = _padding(generator, name)
-        ids[ids == padding] = (padding + 1) % limit
-        lengths = 1 + rng.permutation(count) % shape[1]
-        ids = np.where(np.arange(shape[1]) < lengths[:, None], ids, padding)
-    return ids.astype(symbolic.dtype)
-
-
-def _padding(generator, name):
-    """What fills rows: `pad_token` is the target's; a context is masked where it is 0."""
-    return generator.pad_token if name == generator.stepper.target else 0
-
-
-def _checked(generator, name, value, shape):
-    """An array for the input `name`, padded to `shape` but for its rows."""
-    value = np.asarray(keras.ops.convert_to_numpy(value))
-    dtype = np.dtype(generator.stepper.graph.inputs[name].dtype)
-    if value.ndim != len(shape):
-        raise ValueError(f"`{name}` must have {len(shape)} dimensions. Received: {value.shape}")
-    if np.issubdtype(dtype, np.integer):
-        check_ids(name, value, vocabulary_size(generator.model, name))
-    missing = [d - n for d, n in zip(shape[1:], value.shape[1:], strict=True)]
-    if min(missing, default=0) < 0:
-        raise ValueError(
-            f"`{name}` must fit the exported shape {tuple(shape[1:])}. "
-            f"Received: {value.shape[1:]}. Export with a larger length, or compare on shorter "
-            "inputs."
-        )
-    widths = [(0, 0), *((0, m) for m in missing)]
-    return np.pad(value, widths, constant_values=_padding(generator, name)).astype(dtype)
 
 
 def _check_prompt_length(generator, prompt_length, prompt):
@@ -227,9 +299,38 @@ def _check_prompt_length(generator, prompt_length, prompt):
         raise ValueError("`prompt` of to_litert needs `prompt_length`, the width of the prompt.")
 
 
-def _check_runtime():
-    if importlib.util.find_spec("ai_edge_litert") is None:
+def _save_function(exported, folder, quantize, recurrence):
+    """Write a SavedModel with the one signature, recurrences in the form that is asked for."""
+    import tensorflow as tf
+
+    from keras_seq.export.targets._lstm_fusion import recurrences_in_form
+
+    specs = {n: tf.TensorSpec(shape, dtype, n) for n, (shape, dtype) in exported.specs().items()}
+    is_generator = isinstance(exported, ExportedGenerator)
+    module = tf.Module()
+    model = exported.model.model if is_generator else exported.model
+    module.weights = [v.value for v in model.variables]
+    module.run = tf.function(exported.__call__, autograph=False)
+    form = "loop" if is_generator else recurrence
+    with recurrences_in_form(form, weight_bytes=1 if quantize else 4):
+        signature = module.run.get_concrete_function(**specs)
+    tf.saved_model.save(module, str(folder), signatures={exported.signature: signature})
+
+
+def _check_ops(ops, recurrence):
+    custom = sorted(op for op in ops if not op.isupper())  # custom ops are in CamelCase
+    if custom:
+        raise ExportError(f"The LiteRT file needs operators that are not built in: {custom}")
+    if recurrence == "fused" and "UNIDIRECTIONAL_SEQUENCE_LSTM" not in ops:
         raise ExportError(
-            "to_litert runs the file that it writes, which needs the package ai-edge-litert: "
-            'pip install "keras_seq[litert]"'
+            "No layer of the model can take the form `recurrence='fused'`: it is for keras_seq's "
+            "LSTM with tanh and sigmoid, a fixed batch, and neither mask nor state. Leave the "
+            "choice to to_litert with `recurrence=None`."
+        )
+    if recurrence == "fused" and "WHILE" in ops:
+        # The converter makes equal zeros one tensor: the loop would start from the operator's last
+        # state (measured from the second call on).
+        raise ExportError(
+            "The form `recurrence='fused'` must be that of all recurrent layers of a file, and "
+            "some layers of the model cannot take it. Export with `recurrence=None`."
         )

@@ -1,22 +1,23 @@
 """`to_saved_model`: a text generator as a TensorFlow SavedModel, strings in, strings out."""
 
-import dataclasses
 import json
-import pathlib
-import tempfile
 
 import numpy as np
 
-from keras_seq.export._agreement import compared_report
-from keras_seq.export._files import is_saved_model, written_beside
-from keras_seq.export._process import run_worker
+from keras_seq.export._atomic_write import check_encodable
+from keras_seq.export._compare_tokens import compare_tokens, target_time
+from keras_seq.export._exported_function import ExportedFunction
+from keras_seq.export._exported_generator import generate_latency
+from keras_seq.export._process import WORKERS, run_artifact
 from keras_seq.export._requirements import check_tensorflow
+from keras_seq.export._target import ExportTarget, export_to, register_target
 from keras_seq.export.report import ExportError
 from keras_seq.export.targets._tokenizers import named_apart
 from keras_seq.generation._checks import check_exportable
+from keras_seq.generation.text_generator import TextGenerator
 
 
-def to_saved_model(text_generator, path, texts=None, atol=1e-3):
+def to_saved_model(text_generator, path, *, texts=None, atol=1e-3):
     """Export a text generator as a SavedModel for TensorFlow Serving.
 
     The signature `serving_default` takes `texts` (B,) strings and gives `text` (B,) strings,
@@ -24,21 +25,24 @@ def to_saved_model(text_generator, path, texts=None, atol=1e-3):
     inside. It runs without XLA, which TensorFlow Serving has off on a CPU. An empty text, or one
     longer than the text generator's `source_length`, is an error of the call.
 
-    Before it is put in place it is run in a process of its own that imports TensorFlow and
-    TensorFlow Text (the tokenizers' operators, built into TensorFlow Serving) and not keras_seq,
-    and compared with the Keras model token for token.
+    It is written to a temporary place and run in a process of its own that imports TensorFlow and
+    TensorFlow Text (the tokenizers' operators, built into TensorFlow Serving) and not keras_seq.
+    Its tokens and scores are compared with the Keras model's own call on whole sequences, without
+    stepping or cache; the folder appears at `path` only if they agree.
 
     Args:
         text_generator: a `keras_seq.generation.TextGenerator`.
-        path: of the folder, by custom `NAME/VERSION`. A SavedModel that stands there is replaced.
+        path: of the folder, by convention `NAME/VERSION`. A SavedModel that exists there is
+            replaced; a symbolic link is followed.
         texts: list of source strings to compare on; random texts from the source vocabulary if
             `None`.
-        atol: largest difference of scores (natural logarithms) that is let pass.
+        atol: tolerance of scores (natural logarithms).
 
     Returns:
         `ExportReport`.
 
     Raises:
+        TypeError: if it is given no `TextGenerator`.
         TypeError, ValueError: if `texts` are none that the text generator takes.
         ExportError: if the folder cannot be written, loaded or run, or does not agree with the
             model. Then no folder is left.
@@ -46,8 +50,6 @@ def to_saved_model(text_generator, path, texts=None, atol=1e-3):
     Example:
 
     ```python
-    import tempfile
-
     import keras_seq
     from keras_seq.data import train_tokenizer
 
@@ -56,45 +58,88 @@ def to_saved_model(text_generator, path, texts=None, atol=1e-3):
     model = keras_seq.models.seq2seq_rnn(source.vocabulary_size(), target.vocabulary_size(), 8, 16)
     generator = keras_seq.generation.Generator(model, max_length=6, start_token=2, end_token=3)
     translate = keras_seq.generation.TextGenerator(generator, source, target)
-    with tempfile.TemporaryDirectory() as folder:
-        print(keras_seq.export.to_saved_model(translate, f"{folder}/1", texts=["two", "one"]))
+    print(keras_seq.export.to_saved_model(translate, "translator/1", texts=["two", "one"]))
     ```
     """
-    check_tensorflow("to_saved_model")
-    check_exportable(text_generator.generator)
-    if texts is None:
-        texts = _random_texts(text_generator)
-    text_generator.tokenize(texts)  # refuses what cannot be compared on, before any work
-    with written_beside(path, is_saved_model) as folder:
-        _write(text_generator, folder)
-        report = verify_saved_model(text_generator, folder, texts, atol)
-    return dataclasses.replace(report, path=str(path))
+    return export_to(SavedModel(), text_generator, path, texts=texts, atol=atol)
 
 
-def verify_saved_model(text_generator, path, texts, atol):
-    """Run a SavedModel in a process of its own and compare it with the text generator."""
-    texts = list(texts)
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        (folder / "inputs.json").write_text(json.dumps(texts), encoding="utf-8")
-        run_worker(
-            "run_saved_model", path, folder / "inputs.json", folder / "outputs.npz", 20,
-            what="run the SavedModel",
-        )  # fmt: skip
-        outputs = dict(np.load(folder / "outputs.npz"))
-    inputs = {text_generator.source_input: text_generator.tokenize(texts)}
-    report = compared_report(
-        "SavedModel", path, outputs, text_generator.generator, inputs, None, atol
-    )
-    expected = text_generator.detokenize(outputs["tokens"])  # equal to the model's
-    got = json.loads(str(outputs["text"]))
-    if expected != got:
-        row = next(i for i, (a, b) in enumerate(zip(expected, got, strict=True)) if a != b)
-        raise ExportError(
-            f"The SavedModel gives other text than the Keras model for {texts[row]!r}: "
-            f"{got[row]!r} instead of {expected[row]!r}, from the same tokens."
-        )
-    return report
+class ExportedTexts(ExportedFunction):
+    """A text generator: strings in; text, tokens and scores out.
+
+    Args:
+        model: a `keras_seq.generation.TextGenerator`.
+        texts: list of strings to compare on; random ones if `None`.
+        atol: tolerance of scores.
+    """
+
+    signature = "serving_default"
+
+    def __init__(self, model, texts, atol):
+        super().__init__(model, atol)
+        check_exportable(model.generator)
+        target_time(model.generator, 1)
+        if isinstance(texts, (list, tuple)):
+            for i, text in enumerate(texts):
+                if isinstance(text, str):
+                    check_encodable(f"texts[{i}]", text)
+        texts = _random_texts(model) if texts is None else texts
+        self.inputs = {model.source_input: model.tokenize(texts)}
+        self.texts = list(texts)
+        self.calls = [{"texts": np.array(json.dumps(self.texts))}]
+
+    def compare(self, what, outputs):
+        (output,) = outputs
+        arguments = (self.model.generator, self.inputs, None, output["tokens"], output["scores"])
+        result = compare_tokens(what, *arguments, self.atol)
+        expected = self.model.detokenize(output["tokens"])
+        got = json.loads(str(output["text"]))
+        if expected != got:
+            row = next(i for i, (a, b) in enumerate(zip(expected, got, strict=True)) if a != b)
+            raise ExportError(
+                f"{what} gives other text than the Keras model for {self.texts[row]!r}: "
+                f"{got[row]!r} instead of {expected[row]!r}, from the same tokens."
+            )
+        return result
+
+    def model_latency(self):
+        ((name, ids),) = self.inputs.items()
+        return generate_latency(self.model.generator, [{name: row[None]} for row in ids[:20]])
+
+
+class SavedModel(ExportTarget):
+    """A TensorFlow SavedModel of a text generator; see `to_saved_model`."""
+
+    format = "SavedModel"
+
+    def prepare(self, model, texts=None, atol=1e-3):
+        check_tensorflow("to_saved_model")
+        if not isinstance(model, TextGenerator):
+            raise TypeError(
+                "`text_generator` of to_saved_model must be a keras_seq.generation.TextGenerator. "
+                f"Received: {type(model).__name__}. Put tokenizers around a Generator with it; a "
+                "keras.Model has an `export` method of its own."
+            )
+        return ExportedTexts(model, texts, atol)
+
+    def prepare_existing(self, path, model, inputs=None, atol=1e-3):
+        return self.prepare(model, inputs, atol)
+
+    def recognizes(self, path):
+        """Another SavedModel, or an empty folder."""
+        if not path.is_dir():
+            return False
+        return (path / "saved_model.pb").exists() or not any(path.iterdir())
+
+    def write(self, exported, path):
+        _write(exported.model, path)
+
+    def run(self, exported, path):
+        script = WORKERS / "run_saved_model.py"
+        return run_artifact(script, path, exported.calls, what="run the SavedModel")
+
+
+register_target("saved_model", SavedModel())
 
 
 def _write(text_generator, folder):

@@ -1,15 +1,17 @@
-"""Convert a SavedModel to a LiteRT file, in a process of its own: a converter crash stays here.
+"""Convert one signature of a SavedModel to a LiteRT file; a crash of the converter stays here.
 
-Usage: convert_litert.py SAVED_MODEL_DIR LITERT_FILE
+Usage: convert_litert.py SAVED_MODEL_DIR LITERT_FILE SIGNATURE float32|int8
 """
 
 import sys
 
 import tensorflow as tf
 
-source, destination = sys.argv[1:]
-converter = tf.lite.TFLiteConverter.from_saved_model(source, signature_keys=["generate"])
+source, destination, signature, weights = sys.argv[1:]
+converter = tf.lite.TFLiteConverter.from_saved_model(source, signature_keys=[signature])
 # Built-in operators only: a file that needs TensorFlow's own cannot run where LiteRT runs.
 converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+if weights == "int8":
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]  # weights alone: no data is given
 with open(destination, "wb") as file:
     file.write(converter.convert())

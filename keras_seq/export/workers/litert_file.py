@@ -1,4 +1,4 @@
-"""What the LiteRT workers tell of a file; a script's own folder is on its path."""
+"""What the LiteRT worker tells of a file; a script's own folder is on its path."""
 
 import collections
 
@@ -6,15 +6,30 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 
-def count_ops(content):
-    """How often each operator occurs, in the loops' bodies too."""
+def read_file(content):
+    """`(ops, quantized)`: how often each operator occurs, in the bodies of loops too, and whether
+    there are int8 weights.
+    """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
     builtin = {code: name for name, code in vars(schema.BuiltinOperator).items()}
     names = [
         (c.customCode or b"").decode() or builtin[max(c.builtinCode, c.deprecatedBuiltinCode)]
         for c in model.operatorCodes
     ]
-    return collections.Counter(names[op.opcodeIndex] for g in model.subgraphs for op in g.operators)
+    ops = collections.Counter(names[op.opcodeIndex] for g in model.subgraphs for op in g.operators)
+    types = {tensor.type for g in model.subgraphs for tensor in g.tensors}
+    return ops, schema.TensorType.INT8 in types
+
+
+def shapes(details):
+    """Dict from name to `[shape, dtype]`; open dimensions are `None`."""
+    return {
+        name: [
+            [None if n < 0 else int(n) for n in d["shape_signature"]],
+            np.dtype(d["dtype"]).name,
+        ]
+        for name, d in details.items()
+    }
 
 
 def spec(details):

@@ -1,8 +1,14 @@
-"""Run a LiteRT file on inputs with LiteRT and NumPy alone, and time it.
+"""Call the one signature of a LiteRT file with LiteRT and NumPy alone, and time it.
 
-Usage: run_litert.py LITERT_FILE INPUTS.npz OUTPUTS.npz REPEATS
+Usage: run_litert.py LITERT_FILE INPUTS.npz OUTPUTS.npz
+
+The inputs are arrays named CALL:NAME, the calls numbered from 0; without any the file is described
+and not run. An input that a call lacks, such as a state, is the output of that name of the call
+before.
 """
 
+import collections
+import itertools
 import json
 import pathlib
 import sys
@@ -10,32 +16,43 @@ import time
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from litert_file import count_ops, spec
+from litert_file import read_file, shapes, spec
 
-path, inputs_path, outputs_path, repeats = sys.argv[1:]
+REPEATS = 20
+
+path, inputs_path, outputs_path = sys.argv[1:]
 interpreter = Interpreter(model_path=path, num_threads=1)
-runner = interpreter.get_signature_runner("generate")
+signature, *others = interpreter.get_signature_list() or [None]
+if signature is None or others:
+    raise ValueError(f"the file has the signatures {[signature, *others]}; keras_seq writes one")
+runner = interpreter.get_signature_runner(signature)
+needed = runner.get_input_details()
 
+ops, quantized = read_file(pathlib.Path(path).read_bytes())
 report = {
-    "ops": count_ops(pathlib.Path(path).read_bytes()),
-    "signatures": {
-        "generate": f"{spec(runner.get_input_details())} -> {spec(runner.get_output_details())}"
-    },
+    "ops": ops,
+    "signatures": {signature: f"{spec(needed)} -> {spec(runner.get_output_details())}"},
+    "signature": signature,
+    "inputs": shapes(needed),
+    "quantized": quantized,
 }
-rows = dict(np.load(inputs_path))
-size = next(iter(runner.get_input_details().values()))["shape"][0]
-count = len(next(iter(rows.values())))
-outputs, times = [], []
-for start in range(0, count, size):
-    batch = {name: value[start : start + size] for name, value in rows.items()}
-    missing = size - len(next(iter(batch.values())))
-    batch = {n: np.concatenate([v, np.repeat(v[-1:], missing, axis=0)]) for n, v in batch.items()}
-    outputs.append(runner(**batch))
-for i in range(min(int(repeats), count // size)):
-    batch = {name: value[i * size : (i + 1) * size] for name, value in rows.items()}
+calls = collections.defaultdict(dict)
+for key, value in np.load(inputs_path).items():
+    number, name = key.split(":", 1)
+    calls[int(number)][name] = value
+last, results = {}, {}
+for number in sorted(calls):
+    given = {**{name: last[name] for name in needed if name in last}, **calls[number]}
+    last = runner(**given)
+    results.update({f"{number}:{name}": np.copy(value) for name, value in last.items()})
+complete = [call for _, call in sorted(calls.items()) if set(needed) <= set(call)]
+times = []
+for call in itertools.islice(itertools.cycle(complete), REPEATS):
+    if len(complete) < REPEATS:  # another shape than the last call's is allocated first
+        runner(**call)
     began = time.perf_counter()
-    runner(**batch)
+    runner(**call)
     times.append(time.perf_counter() - began)
-report["latency"] = 1e3 * float(np.median(times)) if times else float("nan")
-arrays = {name: np.concatenate([o[name] for o in outputs])[:count] for name in outputs[0]}
-np.savez(outputs_path, report=json.dumps(report), **arrays)
+if times:
+    report["latency"] = 1e3 * float(np.median(times))
+np.savez(outputs_path, report=json.dumps(report), **results)

@@ -116,6 +116,17 @@ def test_verify_finds_that_the_weights_have_changed(exported, tmp_path):
         verify(path, made, sources())
     with pytest.raises(ExportError, match="nothing to verify"):
         verify(tmp_path / "other.tflite", made, sources())
+    with pytest.raises(TypeError, match="none of a Functional"):
+        verify(path, made.model)
+
+
+def test_a_target_input_too_short_for_the_model_s_own_call_is_refused(tmp_path):
+    ids = keras.Input((4,), dtype="int32")
+    y = GRU(8, return_sequences=True)(keras.layers.Embedding(9, 8)(ids))
+    model = keras.Model(ids, keras.layers.Dense(9)(y))
+    with pytest.raises(ValueError, match="takes 4 tokens, not the 5"):
+        to_litert(Generator(model, max_length=4), tmp_path / "m.tflite", prompt_length=2)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_exported_is_refused_before_any_work(tmp_path):
@@ -131,4 +142,6 @@ def test_what_cannot_be_exported_is_refused_before_any_work(tmp_path):
         to_litert(Generator(hybrid(), max_length=4, end_token=3), path)
     with pytest.raises(ValueError, match="batch_size"):
         to_litert(made, path, source_length=3, batch_size=0)
+    with pytest.raises(ValueError, match="`streaming` of to_litert is not for a Generator"):
+        to_litert(made, path, source_length=3, streaming=True)
     assert not list(tmp_path.iterdir())

@@ -4,14 +4,12 @@ import pytest
 import tensorflow as tf
 
 import keras_seq
-from keras_seq.export import ExportError
-from keras_seq.export.targets._exported_model import ExportedModel
+from keras_seq.export import ExportedModel, ExportError, to_litert, verify
 from keras_seq.export.targets._lstm_fusion import best_steps, is_fusable
-from keras_seq.export.targets.litert_model import model_to_litert
 from keras_seq.layers import GRU, LSTM, GRUCell, LSTMCell
 
 
-def sequence_model(kind, units=64, time=None, features=8):
+def sequence_model(kind=GRU, units=64, time=None, features=8):
     x = keras.Input((time, features), name="x")
     return keras.Model(x, kind(units, return_sequences=True, name="y")(x))
 
@@ -28,7 +26,7 @@ def tagger():
 @pytest.mark.parametrize("kind", [LSTM, GRU])
 def test_a_recurrence_of_a_hundred_steps_agrees(kind, units, tmp_path):
     path = tmp_path / "m.tflite"
-    report = model_to_litert(sequence_model(kind, units), path, time=100)
+    report = to_litert(sequence_model(kind, units), path, time=100)
     assert report.agrees and report.largest_difference <= 1e-5 and report.atol == 1e-5
     assert all(op.isupper() for op in report.ops)
     assert report.signatures["serve"] == f"x float32[1, 100, 8] -> y float32[1, 100, {units}]"
@@ -37,7 +35,7 @@ def test_a_recurrence_of_a_hundred_steps_agrees(kind, units, tmp_path):
 @pytest.mark.parametrize("kind", [LSTM, GRU])
 def test_int8_weights_make_a_small_file_that_agrees_more_loosely(kind, tmp_path):
     path, model = tmp_path / "m.tflite", sequence_model(kind, 256)
-    report = model_to_litert(model, path, time=100, quantize="int8")
+    report = to_litert(model, path, time=100, quantize="int8")
     assert report.agrees and 1e-4 < report.largest_difference < report.atol == 0.1
     assert report.size == path.stat().st_size < 1.5 * model.count_params() + 2e5
 
@@ -45,7 +43,7 @@ def test_int8_weights_make_a_small_file_that_agrees_more_loosely(kind, tmp_path)
 def test_the_fused_operator_starts_each_sequence_anew(tmp_path):
     x = np.random.default_rng(0).normal(size=(6, 9, 8)).astype("float32")  # three runs of two rows
     model = sequence_model(LSTM, 16)
-    report = model_to_litert(
+    report = to_litert(
         model, tmp_path / "m.tflite", time=9, batch_size=2, inputs=x, recurrence="fused"
     )
     assert report.agrees and report.inputs == 3
@@ -54,9 +52,7 @@ def test_the_fused_operator_starts_each_sequence_anew(tmp_path):
 
 @pytest.mark.parametrize("recurrence", ["loop", 4, pytest.param(13, marks=pytest.mark.thorough)])
 def test_open_batch_and_time_with_masks_and_outputs_by_name(recurrence, tmp_path):
-    report = model_to_litert(
-        tagger(), tmp_path / "m.tflite", batch_size=None, recurrence=recurrence
-    )
+    report = to_litert(tagger(), tmp_path / "m.tflite", batch_size=None, recurrence=recurrence)
     assert report.agrees and "ids int32[-1, -1]" in report.signatures["serve"]
     assert "features float32[-1, -1, 8], tags float32[-1, -1, 5]" in report.signatures["serve"]
 
@@ -66,7 +62,7 @@ def test_open_batch_and_time_with_masks_and_outputs_by_name(recurrence, tmp_path
 )
 def test_steps_that_are_left_over_follow_the_loop(recurrence, loops, tmp_path):
     model = sequence_model(LSTM, 8, time=11)
-    report = model_to_litert(model, tmp_path / "m.tflite", recurrence=recurrence)
+    report = to_litert(model, tmp_path / "m.tflite", recurrence=recurrence)
     assert report.agrees and report.ops.get("WHILE", 0) == loops
 
 
@@ -74,13 +70,13 @@ def test_steps_that_are_left_over_follow_the_loop(recurrence, loops, tmp_path):
 def test_a_bidirectional_encoder_with_the_last_output_alone(recurrence, tmp_path):
     x = keras.Input((7, 4))
     y = keras.layers.concatenate([LSTM(8)(x), LSTM(8, go_backwards=True)(x)])
-    report = model_to_litert(keras.Model(x, y), tmp_path / "m.tflite", recurrence=recurrence)
+    report = to_litert(keras.Model(x, y), tmp_path / "m.tflite", recurrence=recurrence)
     assert report.agrees
 
 
 @pytest.mark.parametrize("time", [pytest.param(4, marks=pytest.mark.thorough), None])
 def test_chunk_after_chunk_gives_what_the_whole_sequence_gives(time, tmp_path):
-    report = model_to_litert(tagger(), tmp_path / "m.tflite", time=time, streaming=True)
+    report = to_litert(tagger(), tmp_path / "m.tflite", time=time, streaming=True)
     assert report.agrees and report.inputs == 6
     assert report.signatures["step"].count("state_2") == 2  # h and c of the LSTM, h of the GRU
 
@@ -89,7 +85,7 @@ def test_a_client_streams_with_litert_and_numpy(tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 
     path, model = tmp_path / "m.tflite", sequence_model(LSTM, 8)
-    model_to_litert(model, path, time=1, streaming=True)
+    to_litert(model, path, time=1, streaming=True)
     step = Interpreter(model_path=str(path)).get_signature_runner("step")
     x = np.random.default_rng(0).normal(size=(1, 5, 8)).astype("float32")
     state = {"state_0": np.zeros((1, 8), "float32"), "state_1": np.zeros((1, 8), "float32")}
@@ -99,13 +95,15 @@ def test_a_client_streams_with_litert_and_numpy(tmp_path):
     np.testing.assert_allclose(out["y"][:, 0], model(x)[:, -1], atol=1e-5)
 
 
-def test_a_model_that_attends_streams_with_its_cache(tmp_path):
-    x = keras.Input((None, 8))
+def attending():
+    x = keras.Input((None, 8), name="features")
     y = GRU(8, return_sequences=True)(x)
     y = y + keras_seq.layers.MultiHeadSelfAttention(2, 4, causal=True)(y)
-    report = model_to_litert(
-        keras.Model(x, y), tmp_path / "m.tflite", time=2, streaming=True, max_length=6
-    )
+    return keras.Model(x, y)
+
+
+def test_a_model_that_attends_streams_with_its_cache(tmp_path):
+    report = to_litert(attending(), tmp_path / "m.tflite", time=2, streaming=True, max_length=6)
     assert report.agrees and report.inputs == 6
 
 
@@ -117,12 +115,12 @@ def with_resets_and_state():
 
 
 def test_a_file_takes_resets_and_the_first_state(tmp_path):
-    report = model_to_litert(with_resets_and_state(), tmp_path / "m.tflite")
+    report = to_litert(with_resets_and_state(), tmp_path / "m.tflite")
     assert report.agrees and "reset bool[1, -1]" in report.signatures["serve"]
 
 
-def test_what_a_file_is_compared_on_has_marks_of_both_kinds():
-    calls, _ = ExportedModel(with_resets_and_state(), None, 1, False, None).calls(None)
+def test_a_random_mask_to_compare_on_has_values_of_both_kinds():
+    calls = ExportedModel(with_resets_and_state()).calls
     assert all(0 < call["reset"].mean() < 1 for call in calls)
 
 
@@ -146,18 +144,18 @@ def test_the_loop_takes_as_many_steps_an_iteration_as_the_cache_holds_kernels():
 
 def test_no_file_is_left_where_the_numbers_differ(tmp_path):
     path = tmp_path / "m.tflite"
-    with pytest.raises(ExportError, match="does not agree with the Keras model: `y` differs"):
-        model_to_litert(sequence_model(GRU), path, time=5, quantize="int8", atol=1e-7)
+    with pytest.raises(ExportError, match="the Keras model's own call: `y` differs"):
+        to_litert(sequence_model(GRU), path, time=5, quantize="int8", atol=1e-7)
     assert not list(tmp_path.iterdir())
 
 
 def test_what_no_layer_can_fuse_is_refused(tmp_path):
     with pytest.raises(ExportError, match="recurrence='fused'"):
-        model_to_litert(sequence_model(GRU, 4), tmp_path / "m.tflite", time=5, recurrence="fused")
+        to_litert(sequence_model(GRU, 4), tmp_path / "m.tflite", time=5, recurrence="fused")
     x = keras.Input((5, 4))
     mixed = keras.Model(x, keras.layers.concatenate([LSTM(8)(x), GRU(8)(x)]))
     with pytest.raises(ExportError, match="all recurrent layers"):
-        model_to_litert(mixed, tmp_path / "m.tflite", recurrence="fused")
+        to_litert(mixed, tmp_path / "m.tflite", recurrence="fused")
     assert not list(tmp_path.iterdir())
 
 
@@ -165,7 +163,7 @@ def test_operators_that_are_not_built_in_are_refused(tmp_path):
     x = keras.Input((5, 4))
     model = keras.Model(x, keras.layers.Lambda(lambda t: keras.ops.erfinv(t))(x))
     with pytest.raises(ExportError, match="rfinv"):
-        model_to_litert(model, tmp_path / "m.tflite")
+        to_litert(model, tmp_path / "m.tflite")
     assert not list(tmp_path.iterdir())
 
 
@@ -177,21 +175,65 @@ def test_operators_that_are_not_built_in_are_refused(tmp_path):
         ({"time": 0}, "`time`"),
         ({"time": 5, "inputs": np.zeros((1, 6, 8), "float32")}, "must fit the exported shape"),
         ({"inputs": {"z": 1}}, "must hold the model's inputs"),
+        ({"source_length": 5}, "`source_length` of to_litert is not for a Functional"),
+        ({"prompt_length": 5}, "`prompt_length` of to_litert is not for a Functional"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, match, tmp_path):
     with pytest.raises(ValueError, match=match):
-        model_to_litert(sequence_model(GRU, 4), tmp_path / "m.tflite", **arguments)
+        to_litert(sequence_model(GRU, 4), tmp_path / "m.tflite", **arguments)
+
+
+class Subclassed(keras.Model):
+    def call(self, x):
+        return x
+
+
+@pytest.mark.parametrize("model", [object(), "model.keras", Subclassed(), None, GRU(8)])
+def test_what_is_no_model_with_a_graph_is_refused(model, tmp_path):
+    with pytest.raises(TypeError, match=f"Received: {type(model).__name__}"):
+        to_litert(model, tmp_path / "m.tflite")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "options"),
+    [
+        (sequence_model, {"time": 6, "quantize": "int8"}, {}),
+        (attending, {"time": 2, "streaming": True, "max_length": 6}, {"max_length": 6}),
+        (sequence_model, {"batch_size": None, "streaming": True}, {}),
+    ],
+)
+def test_verify_runs_a_file_of_a_model_again(kind, arguments, options, tmp_path):
+    path, model = tmp_path / "m.tflite", kind()
+    first = to_litert(model, path, **arguments)
+    again = verify(path, model, **options)
+    assert again.agrees and again.atol == first.atol and again.values == first.values
+    model.set_weights([2 * w for w in model.get_weights()])
+    with pytest.raises(ExportError, match="does not agree with the Keras model's own call"):
+        verify(path, model, **options)
+    with pytest.raises(ExportError, match="not exported from this model"):
+        verify(path, tagger())
+    assert path.exists()
+
+
+class FromOnes(GRU):
+    def get_initial_state(self, batch_size, max_length=None):
+        return [state + 1 for state in super().get_initial_state(batch_size, max_length)]
+
+
+def test_a_stream_that_does_not_begin_with_zeros_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="needs states that begin with zeros"):
+        to_litert(sequence_model(FromOnes, 4), tmp_path / "m.tflite", time=2, streaming=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_models_that_cannot_be_exported_are_named(tmp_path):
     path = tmp_path / "m.tflite"
-    with pytest.raises(TypeError, match="`model` of model_to_litert"):
-        model_to_litert(object(), path)
     x = keras.Input((5, 4), batch_size=1)
-    with pytest.raises(ValueError, match="no stateful layers"):
-        model_to_litert(keras.Model(x, GRU(4, stateful=True)(x)), path)
+    with pytest.raises(ValueError, match="stateful layers cannot"):
+        to_litert(keras.Model(x, GRU(4, stateful=True)(x)), path)
     with pytest.raises(ValueError, match="return_sequences=True"):
-        model_to_litert(keras.Model(x, GRU(4)(x)), path, streaming=True)
+        to_litert(keras.Model(x, GRU(4)(x)), path, streaming=True)
     with pytest.raises(ValueError, match="`batch_size`"):
-        model_to_litert(keras.Model(x, GRU(4)(x)), path, batch_size=2)
+        to_litert(keras.Model(x, GRU(4)(x)), path, batch_size=2)

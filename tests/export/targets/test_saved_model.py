@@ -6,7 +6,7 @@ import keras
 import pytest
 
 from keras_seq.data import train_tokenizer
-from keras_seq.export import ExportError, to_saved_model, verify
+from keras_seq.export import ExportError, to_litert, to_saved_model, verify
 from keras_seq.generation import Generator, TextGenerator
 from keras_seq.layers import GRU
 from tests.export.wrong_step import step_without_state
@@ -91,4 +91,15 @@ def test_a_model_that_steps_to_other_numbers_than_it_calls_is_refused(
 def test_texts_that_cannot_be_compared_on_are_refused_before_any_work(translate, tmp_path):
     with pytest.raises(ValueError, match="at 1"):
         to_saved_model(translate, tmp_path / "1", texts=["one", ""])
+    with pytest.raises(ValueError, match=r"`texts\[1\]` must be text that UTF-8 can encode"):
+        to_saved_model(translate, tmp_path / "1", texts=["one", "\ud800"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_text_generator_is_refused(translate, tmp_path):
+    for other in (translate.generator, translate.generator.model, "model"):
+        with pytest.raises(TypeError, match=f"Received: {type(other).__name__}"):
+            to_saved_model(other, tmp_path / "1")
+    with pytest.raises(TypeError, match="export its `generator`"):
+        to_litert(translate, tmp_path / "m.tflite")
     assert not list(tmp_path.iterdir())
