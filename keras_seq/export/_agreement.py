@@ -6,8 +6,9 @@ import time
 import numpy as np
 from keras import ops
 
+from keras_seq.export._compare_tokens import compare_tokens
 from keras_seq.export._files import size_of
-from keras_seq.export.report import ExportError, ExportReport
+from keras_seq.export.report import ExportReport
 
 
 def compared_report(format, path, outputs, generator, inputs, prompt, atol):
@@ -20,7 +21,7 @@ def compared_report(format, path, outputs, generator, inputs, prompt, atol):
             as JSON).
         generator: the `Generator` that was exported.
         inputs, prompt: what both were given, see `model_outputs`.
-        atol: largest difference of scores that is let pass.
+        atol: largest difference of scores (tolerance).
 
     Returns:
         `ExportReport`.
@@ -28,102 +29,46 @@ def compared_report(format, path, outputs, generator, inputs, prompt, atol):
     Raises:
         ExportError: if the artifact does not agree with the model.
     """
-    tokens, scores, model_latency = model_outputs(generator, inputs, prompt)
     return ExportReport(
         format=format,
         path=str(path),
         size=size_of(path),
-        model_latency=model_latency,
+        model_latency=generate_latency(generator, inputs, prompt),
         **json.loads(str(outputs["report"])),
-        **compare(
+        **compare_tokens(
             f"The {format} artifact",
-            (tokens, scores),
-            (outputs["tokens"], outputs["scores"]),
-            generator.pad_token,
+            generator,
+            inputs,
+            prompt,
+            outputs["tokens"],
+            outputs["scores"],
             atol,
         ),
     )
 
 
-def model_outputs(generator, inputs, prompt, repeats=20, batch_size=64):
-    """Tokens and scores of the Keras model, and its latency for one input.
+def generate_latency(generator, inputs, prompt, repeats=20):
+    """Median milliseconds of the generator's own `generate` for one row.
 
     Args:
         generator: a `Generator`.
         inputs: dict of context arrays, N rows each.
         prompt: (N, P) ids or `None`.
-        repeats: how many single inputs to time.
-        batch_size: rows a call.
-
-    Returns:
-        `(tokens, scores, latency)`: (N, length) int32, (N,) float32, milliseconds.
+        repeats: how many rows to time.
     """
     count = len(prompt) if prompt is not None else len(next(iter(inputs.values())))
 
-    def generate(start, size):
-        """`size` rows from `start` on; rows past the end repeat the last one."""
-        rows = np.minimum(np.arange(start, start + size), count - 1)
+    def generate(row):
         out = generator.generate(
-            {name: value[rows] for name, value in inputs.items()} or None,
-            None if prompt is None else prompt[rows],
+            {name: value[row : row + 1] for name, value in inputs.items()} or None,
+            None if prompt is None else prompt[row : row + 1],
         )
-        return ops.convert_to_numpy(out.tokens), ops.convert_to_numpy(out.scores)
+        ops.convert_to_numpy(out.tokens)
 
-    size = min(batch_size, count)
-    parts = [generate(start, size) for start in range(0, count, size)]
-    tokens, scores = (np.concatenate(part)[:count] for part in zip(*parts, strict=True))
-    generate(0, 1)
+    generate(0)  # compiles
     times = []
     for row in range(min(repeats, count)):
         began = time.perf_counter()
-        generate(row, 1)
+        generate(row)
         times.append(time.perf_counter() - began)
-    return tokens, scores, 1e3 * float(np.median(times))
-
-
-def compare(what, expected, got, pad_token, atol):
-    """Count equal tokens and find the largest difference of scores.
-
-    Args:
-        what: the artifact's name, for the error.
-        expected, got: `(tokens, scores)` of the model and of the artifact.
-        pad_token: fills the shorter of two token arrays.
-        atol: largest difference of scores that is let pass.
-
-    Returns:
-        Dict of `inputs`, `tokens`, `tokens_equal` and `largest_difference`.
-
-    Raises:
-        ExportError: unless all tokens are equal and the scores are within `atol`.
-    """
-    width = max(expected[0].shape[1], got[0].shape[1])
-    a, b = (
-        np.pad(t, ((0, 0), (0, width - t.shape[1])), constant_values=pad_token)
-        for t in (expected[0], got[0])
-    )
-    counted = (a != pad_token) | (b != pad_token)
-    equal = (a == b) & counted
-    difference = float(np.max(np.abs(expected[1] - got[1]), initial=0.0))
-    if not np.isfinite(got[1]).all():
-        difference = float("inf")
-    result = {
-        "inputs": len(a),
-        "tokens": int(counted.sum()),
-        "tokens_equal": int(equal.sum()),
-        "largest_difference": difference,
-    }
-    if not result["tokens"]:
-        raise ExportError(f"{what} could not be compared: neither it nor the model gave tokens.")
-    if result["tokens_equal"] != result["tokens"]:
-        row = int(np.argmax((a != b).any(axis=1)))
-        raise ExportError(
-            f"{what} does not agree with the Keras model: {result['tokens_equal']} of "
-            f"{result['tokens']} tokens are equal on {len(a)} inputs. First in row {row}: the "
-            f"model gives {a[row].tolist()}, the file {b[row].tolist()}."
-        )
-    if not difference <= atol:
-        raise ExportError(
-            f"{what} does not agree with the Keras model: the scores differ by {difference:.3g} "
-            f"(atol={atol:g}), though the tokens are equal."
-        )
-    return result
+    return 1e3 * float(np.median(times))

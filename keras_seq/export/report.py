@@ -34,6 +34,7 @@ class ExportReport:
     inputs: int = 0
     tokens: int = 0
     tokens_equal: int = 0
+    near_ties: int = 0
     largest_difference: float = 0.0
     latency: float = 0.0
     model_latency: float = 0.0

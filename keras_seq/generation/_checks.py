@@ -9,12 +9,14 @@ from keras_seq.stepping._target_graph import input_names, vocabulary_size
 
 def check_exportable(generator):
     """Raise unless what `generator` does can stand in a file: a loop that draws no numbers."""
-    sampler = generator.sampler
-    if getattr(sampler, "needs_seed", False) or getattr(sampler, "return_all_beams", False):
+    strategy = generator.strategy
+    several = getattr(strategy, "num_return_sequences", None) is not None
+    if getattr(strategy, "needs_seed", False) or several:
         raise ValueError(
-            f"A generator with {type(sampler).__name__} cannot be exported: a file gives one "
-            "sequence a row, the same at every call. Build the Generator for export with "
-            '`sampler="greedy"`, or a BeamSampler with `return_all_beams=False`.'
+            f"A generator with {type(generator.sampler).__name__} cannot be exported: a file gives "
+            "one sequence a row, the same at every call. Build the Generator for export with "
+            '`sampler="greedy"`, or a BeamSampler without `num_return_sequences` and '
+            "`return_all_beams`."
         )
 
 

@@ -9,7 +9,7 @@ from keras_seq.generation.samplers._random_numbers import seed_words
 from keras_seq.layers._arguments import check_positive
 
 
-class Job(NamedTuple):
+class Request(NamedTuple):
     """What `generate` and `stream` give their compiled functions.
 
     Attributes:
@@ -25,21 +25,21 @@ class Job(NamedTuple):
     total: Any
 
 
-def checked_job(generator, inputs, prompt, max_length, seed, prefix):
-    """The `Job` of a call; the arguments are those of `Generator.generate`.
+def checked_request(generator, inputs, prompt, max_length, seed, prefix):
+    """The `Request` of a call; the arguments are those of `Generator.generate`.
 
     Raises:
         TypeError, ValueError: see `Generator.generate`.
     """
     max_length = generator.max_length if max_length is None else max_length
     check_positive("generate", max_length=max_length)
-    if max_length < generator.constraints.min_length:
+    shortest_end = generator.logits_processors.min_length
+    if max_length < shortest_end:
         raise ValueError(
-            f"`max_length` must not be below min_length={generator.constraints.min_length} of the "
-            f"Generator. Received: {max_length}"
+            f"`max_length` must not be below min_length={shortest_end} of the Generator. "
+            f"Received: {max_length}"
         )
-    sampler = generator.sampler
-    words = seed_words(getattr(sampler, "seed", None) if seed is None else seed)
+    words = _checked_seed(generator, seed)
     inputs = checks.checked_inputs(generator.stepper, inputs)
     prompt, lengths = checked_prompt(generator, prompt, inputs)
     shortest, total = int(lengths.min()), prompt.shape[1] + max_length
@@ -64,12 +64,29 @@ def checked_job(generator, inputs, prompt, max_length, seed, prefix):
         rows = prompt, lengths, prefix, prefix_lengths
         prompt = checks.joined_rows(*rows, total, generator.pad_token)
     prompted = given is not None or prompt.shape[1] > prefill + 1
-    return Job(
+    return Request(
         static=(prefill, max_length, prompted),
         arguments=(inputs, prompt, lengths, given),
-        seed=words if getattr(sampler, "needs_seed", False) else None,
+        seed=words,
         total=total,
     )
+
+
+def _checked_seed(generator, seed):
+    """(2,) int32 of the call's seed or the sampler's own, `None` where nothing is drawn."""
+    strategy, name = generator.strategy, type(generator.sampler).__name__
+    if getattr(strategy, "needs_seed", False):
+        if seed is None:
+            return seed_words(getattr(strategy, "seed", None), f"seed` of `{name}")
+        return seed_words(seed)
+    if seed is not None:
+        name = getattr(generator.sampler, "__name__", name)
+        raise ValueError(
+            f"`seed` must be None, for the sampler {name} takes none. Received: {seed!r}. A "
+            "sampler of your own that draws has `needs_seed = True` and is called with the seed, "
+            "see keras_seq.generation.Sampler."
+        )
+    return None
 
 
 def checked_prompt(generator, prompt, inputs, rows=1):

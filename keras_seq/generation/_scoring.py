@@ -39,7 +39,7 @@ def scored(stepper, inputs, tokens, first, valid):
     if any(getattr(operation, "stateful", False) for operation in stepper.graph.operations()):
         # A call would go on from where the last one ended.
         batch, time = ops.shape(tokens)[0], tokens.shape[1] - 1
-        logits, _ = stepper.prefill(tokens[:, :-1], stepper.get_initial_state(inputs, batch, time))
+        logits, _ = stepper.prefill(tokens[:, :-1], stepper.get_initial_state(batch, time, inputs))
     else:
         flat = [values[name] for name in stepper.graph.input_names]
         packed = keras.tree.pack_sequence_as(functional_of(stepper.model).input, flat)

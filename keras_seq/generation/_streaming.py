@@ -1,9 +1,9 @@
-"""Token by token: one compiled turn of the loop, called from Python."""
+"""Token by token: one compiled step of the loop, called from Python."""
 
 import numpy as np
 from keras import ops
 
-from keras_seq.generation.search.token_loop import LoopStart, first_turn, next_turn
+from keras_seq.generation.search._search_start import SearchStart
 
 
 def stream_functions(generator, prefill, max_length, prompted):
@@ -22,19 +22,19 @@ def stream_functions(generator, prefill, max_length, prompted):
 
     def begin(inputs, prompt, lengths, given):
         generator.trace_count += 1
-        start = generator.loop_start(inputs, prompt, lengths, prefill, max_length, given)
-        fixed = {"context": start.state["context"], "lengths": start.lengths}
+        start = generator.search_start(inputs, prompt, lengths, prefill, max_length, given)
+        fixed = {"context": start.state["context"], "lengths": start.prompt_lengths}
         if prompted:
-            fixed["given"] = start.given
-        return fixed, first_turn(start)
+            fixed["given"] = start.given_lengths
+        return fixed, generator.strategy.begin(start)
 
     def advance(fixed, seed, variables):
         generator.trace_count += 1
         state = {"context": fixed["context"]}
-        start = LoopStart(
-            None, state, None, fixed["lengths"], fixed.get("given"), max_length=max_length
+        start = SearchStart(
+            None, state, None, fixed["lengths"], fixed.get("given"), max_length, seed
         )
-        i, tokens, *rest = next_turn(generator, start, seed, *variables)
+        i, tokens, *rest = generator.strategy.advance(generator, start, variables)
         chosen = ops.take(tokens, i - 1, axis=1)  # (B,)
         return chosen, (i, tokens, *rest)
 
@@ -48,7 +48,7 @@ def stream(begin, advance, arguments, seed, places):
         begin, advance: compiled `stream_functions`.
         arguments: of `begin`.
         seed: (2,) int32 or `None`.
-        places: `(first, shown, end)`: the place of the first turn, the first place to yield and the
+        places: `(first, shown, end)`: the place of the first step, the first place to yield and the
             one after the last.
 
     Yields:

@@ -9,14 +9,13 @@ from keras import ops
 from keras_seq.generation import _checks as checks
 from keras_seq.generation._attention import check_attention, generated_attention
 from keras_seq.generation._compiled import compiled
+from keras_seq.generation._get_sampler import get_sampler, get_strategy
 from keras_seq.generation._logits import check_logits
-from keras_seq.generation._request import checked_job, checked_prompt
+from keras_seq.generation._request import checked_prompt, checked_request
 from keras_seq.generation._scoring import scored
 from keras_seq.generation._streaming import stream, stream_functions
-from keras_seq.generation.logits_processors._constraints import Constraints
-from keras_seq.generation.samplers._registry import get_sampler
-from keras_seq.generation.search.beam_search import BeamSampler
-from keras_seq.generation.search.token_loop import loop_start, token_loop
+from keras_seq.generation.logits_processors._chain import make_chain
+from keras_seq.generation.search._search_start import search_start
 from keras_seq.layers._arguments import check_positive
 from keras_seq.layers.attention._hoisted_kernels import hoisted_kernels
 from keras_seq.stepping._target_graph import vocabulary_size
@@ -28,9 +27,9 @@ class Generated(NamedTuple):
 
     Attributes:
         tokens: (B, N) int32 ids. With a start token: the tokens after it. With a prompt: the prompt
-            and the tokens after it. A row goes up to its end token, then padding. (B, num_beams, N)
-            from a `BeamSampler` with `return_all_beams`, best first.
-        scores: (B,) float32, or (B, num_beams): natural logarithm of the probability of each row's
+            and the tokens after it. A row goes up to its end token, then padding. (B, n, N) from a
+            `BeamSampler` with `num_return_sequences=n`, best first.
+        scores: (B,) float32, or (B, n): natural logarithm of the probability of each row's
             new tokens by the model itself, the end token included, whatever sampler and constraints
             chose them.
         steps: int32 scalar, how many times the model ran.
@@ -62,18 +61,20 @@ class Generator:
         pad_token: id that fills rows after their end, and prompts on the right. A model that may
             choose it makes what is generated ambiguous; `banned_tokens=[pad_token]` prevents that.
         sampler: `"greedy"`, `"random"`, `"top_k"`, `"top_p"`, `"beam"`, a sampler object of
-            keras_seq or KerasHub, or any object called with (B, V) log-probabilities that returns
-            `(tokens, scores)`, (B,) ids and their log-probabilities.
+            keras_seq or KerasHub, any callable that chooses tokens from (B, V) log-probabilities,
+            see `Sampler`, or any object with a method `search`, see `SearchStrategy`.
         target: name of the model's target input, see `Stepper`.
         jit_compile: whether to compile with XLA.
-        min_length: how many new tokens come before an end token at least.
-        banned_tokens: ids that are never chosen.
+        min_length: how many new tokens come before an end token at least, see `MinLength`.
+        banned_tokens: ids that are never chosen, see `BannedTokens`.
         repetition_penalty: above 1 makes tokens of the prompt and those already written less
-            likely: positive logits are divided by it, negative ones multiplied (Keskar et al. 2019,
-            section 4.1). 1 changes nothing. Beam search applies it to log-probabilities.
-        no_repeat_ngram_size: no sequence of so many tokens stands twice in a row, prompt included.
-            0 allows all. A row ends where this and `banned_tokens` leave nothing to say.
+            likely, see `RepetitionPenalty`. 1 changes nothing.
+        no_repeat_ngram_size: no sequence of so many tokens stands twice in a row, prompt included,
+            see `NoRepeatNgram`. 0 allows all.
         self_check: see `Stepper`.
+        logits_processors: list of callables that change the scores of the next token before one is
+            chosen, see `LogitsProcessor`; applied in their order, after those of the four arguments
+            above. A row to which they leave no token ends there.
 
     Raises:
         TypeError, ValueError: as `Stepper` for a model that cannot be stepped; ValueError for a
@@ -115,7 +116,8 @@ class Generator:
         banned_tokens=(),
         repetition_penalty=1.0,
         no_repeat_ngram_size=0,
-        self_check=None,
+        self_check=True,
+        logits_processors=(),
     ):
         check_positive("Generator", max_length=max_length)
         self.model = model
@@ -141,15 +143,16 @@ class Generator:
         for token in self.end_tokens:
             self._check_token("end_token", token, self.vocabulary_size)
         self.sampler = get_sampler(sampler)
-        self.constraints = Constraints(
-            self.vocabulary_size,
+        self.strategy = get_strategy(self.sampler)
+        self.logits_processors = make_chain(
+            logits_processors,
             self.end_tokens,
-            max_length,
-            min_length=min_length,
-            banned_tokens=banned_tokens,
-            repetition_penalty=repetition_penalty,
-            no_repeat_ngram_size=no_repeat_ngram_size,
+            min_length,
+            banned_tokens,
+            repetition_penalty,
+            no_repeat_ngram_size,
         )
+        self.logits_processors.check(self)
         self.jit_compile = jit_compile
         self.trace_count = 0
         self._functions = {}
@@ -204,8 +207,8 @@ class Generator:
                 of lists of ids or a ragged tensor; where these differ in length, a pad token in one
                 is a token. `None` begins every row with `start_token`.
             max_length: the largest number of new tokens; the generator's own if `None`.
-            seed: int in [0, 2^64) of samplers that draw; the sampler's own if `None`, and if it has
-                none, every call draws other tokens.
+            seed: int in [0, 2^64), only for samplers that draw; the sampler's own if `None`, and
+                if it has none, every call draws other tokens.
             prefix: ids that every row's new tokens begin with, or a list of ids a row (some
                 perhaps empty), or (B, F) padded on the right. Unlike a prompt they count as
                 generated, in `max_length` and in the scores.
@@ -219,21 +222,23 @@ class Generator:
             TypeError, ValueError: for ids outside the vocabulary, an empty prompt, inputs that are
                 missing or of unequal batch sizes, and arguments out of range.
         """
-        job = checked_job(self, inputs, prompt, max_length, seed, prefix)
-        if return_attention and getattr(self.sampler, "return_all_beams", False):
+        request = checked_request(self, inputs, prompt, max_length, seed, prefix)
+        several = getattr(self.strategy, "num_return_sequences", None)
+        if return_attention and several is not None:
             raise ValueError(
-                "`return_attention` needs one sequence a row, and the BeamSampler has "
-                "`return_all_beams=True`."
+                "`return_attention` needs one sequence a row, and the sampler "
+                f"{type(self.sampler).__name__} returns {several}. Leave its "
+                "`num_return_sequences` out."
             )
         if return_attention:
             check_attention(self.stepper)
-            checks.check_any_length(self.stepper, job.total - 1, "`return_attention`")
-        function = self._function("generate", *job.static)
-        tokens, scores, steps = function(*job.arguments, job.seed)
+            checks.check_any_length(self.stepper, request.total - 1, "`return_attention`")
+        function = self._function("generate", *request.static)
+        tokens, scores, steps = function(*request.arguments, request.seed)
         attention = None
         if return_attention:
             read = ops.convert_to_numpy(tokens)[:, :-1]
-            attention = generated_attention(self.stepper, job.arguments[0], read)
+            attention = generated_attention(self.stepper, request.arguments[0], read)
         return Generated(tokens[..., 1:] if prompt is None else tokens, scores, steps, attention)
 
     def stream(self, inputs=None, prompt=None, max_length=None, seed=None, prefix=None):
@@ -250,19 +255,21 @@ class Generator:
             Iterator of (B,) int32 NumPy arrays.
 
         Raises:
-            TypeError, ValueError: see `generate`, at once; ValueError for a `BeamSampler`, which
-                knows no token before the last.
+            TypeError, ValueError: see `generate`, at once; ValueError for a `BeamSampler`, with
+                which no token is final before the end.
         """
-        if isinstance(self.sampler, BeamSampler):
+        if not getattr(self.strategy, "supports_stream", False):
             raise ValueError(
-                "`stream` cannot be used with a BeamSampler, which may change its mind about every "
-                "token until the end. Use `generate`, or another sampler."
+                f"`stream` cannot be used with a {type(self.sampler).__name__}, with which no "
+                "token is final before the end. Use `generate`, or another sampler."
             )
-        job = checked_job(self, inputs, prompt, max_length, seed, prefix)
-        begin, advance = self._function("stream", *job.static)
-        prefill, _, _ = job.static
-        shortest = int(job.arguments[2].min())
-        return stream(begin, advance, job.arguments, job.seed, (prefill + 1, shortest, job.total))
+        request = checked_request(self, inputs, prompt, max_length, seed, prefix)
+        begin, advance = self._function("stream", *request.static)
+        prefill, _, _ = request.static
+        shortest = int(request.arguments[2].min())
+        return stream(
+            begin, advance, request.arguments, request.seed, (prefill + 1, shortest, request.total)
+        )
 
     def score(self, targets, inputs=None, prompt=None):
         """The probability of given sequences, by one call of the model on all of each.
@@ -331,10 +338,10 @@ class Generator:
 
         return compiled(function, self.model, self.jit_compile)
 
-    def loop_start(self, inputs, prompt, lengths, prefill, max_length, given=None):
-        """`LoopStart` of a batch; arguments as in `decode`."""
-        return loop_start(
-            self.stepper, self.pad_token, inputs, prompt, lengths, prefill, max_length, given
+    def search_start(self, inputs, prompt, lengths, prefill, max_length, given=None, seed=None):
+        """`SearchStart` of a batch; arguments as in `decode`."""
+        return search_start(
+            self.stepper, self.pad_token, inputs, prompt, lengths, prefill, max_length, given, seed
         )
 
     def decode(self, inputs, prompt, lengths, prefill, max_length, given=None, seed=None):
@@ -352,9 +359,7 @@ class Generator:
 
         Returns:
             `(tokens, scores, steps)`: (B, P + N) int32 prompt and new tokens, (B,) float32, scalar;
-            from a `BeamSampler` with `return_all_beams`, (B, num_beams, P + N) and (B, num_beams).
+            with n = `num_return_sequences` of the strategy, (B, n, P + N) and (B, n).
         """
-        start = self.loop_start(inputs, prompt, lengths, prefill, max_length, given)
-        if isinstance(self.sampler, BeamSampler):
-            return self.sampler.search(self, start)
-        return token_loop(self, start, seed)
+        start = self.search_start(inputs, prompt, lengths, prefill, max_length, given, seed)
+        return self.strategy.search(self, start)

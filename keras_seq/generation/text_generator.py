@@ -137,7 +137,7 @@ class TextGenerator:
         """
         seed_words(seed)
         if seed is None:
-            seed = getattr(self.generator.sampler, "seed", None)
+            seed = getattr(self.generator.strategy, "seed", None)
         single = isinstance(texts, str)
         sources = self.tokenize([texts] if single else texts)
         results = []

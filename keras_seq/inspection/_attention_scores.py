@@ -5,8 +5,8 @@ import inspect
 import numpy as np
 from keras import ops
 
-from keras_seq.stepping._graph import match_inputs, walk
-from keras_seq.stepping._keras_private import functional_of, graph_nodes, is_functional
+from keras_seq.stepping._graph import Graph, match_inputs, walk
+from keras_seq.stepping._keras_private import is_functional
 
 
 def attention_scores(model, inputs):
@@ -16,7 +16,7 @@ def attention_scores(model, inputs):
     `call` has an argument `return_attention_scores` is asked for them: the attention layers and
     Transformer blocks of keras_seq (a decoder block answers with its cross-attention, or with its
     self-attention where it has no source) and Keras' own attention layers. Functional models inside
-    the model are walked too; layers inside a subclassed layer or model are not seen. Dropout is
+    the model are walked too; layers inside a subclassed layer or model are not found. Dropout is
     off.
 
     Args:
@@ -53,8 +53,9 @@ def attention_scores(model, inputs):
             f"`{getattr(model, 'name', '')}`. Call an attention layer itself with "
             "`return_attention_scores=True` instead."
         )
-    if not _has_attention(model):
-        names = [node.operation.name for node in graph_nodes(model)]
+    calls = Graph(model).calls
+    if not any(_gives_scores(call.operation) for call in calls):
+        names = [call.name for call in calls]
         raise ValueError(
             f"`model` must hold an attention layer: one whose `call` has an argument "
             "`return_attention_scores`, in the model's own graph, not inside a subclassed layer. "
@@ -68,7 +69,7 @@ def attention_scores(model, inputs):
         outputs, scores[name] = _attend(operation, args, kwargs)
         return outputs
 
-    walk(model, match_inputs(functional_of(model), inputs), call)
+    walk(model, match_inputs(model, inputs), call)
     return scores
 
 
@@ -90,12 +91,3 @@ def _attend(layer, args, kwargs):
 def _gives_scores(operation):
     call = getattr(operation, "call", None)
     return call is not None and "return_attention_scores" in inspect.signature(call).parameters
-
-
-def _has_attention(model):
-    return any(
-        _has_attention(node.operation)
-        if is_functional(node.operation)
-        else _gives_scores(node.operation)
-        for node in graph_nodes(model)
-    )

@@ -1,16 +1,11 @@
 """How much gradient of the loss reaches each time step of a model's recurrent layers."""
 
-import functools
-import inspect
-
 import keras
 import numpy as np
 from keras import ops
 
-from keras_seq.inspection._gates import open_run
 from keras_seq.layers import RNN
-from keras_seq.layers._keras_private import set_mask
-from keras_seq.layers.sequence_layer import implicit_mask
+from keras_seq.layers.recurrent._engine import Form, recurrence_form
 from keras_seq.stepping._graph import match_inputs, walk
 from keras_seq.stepping._keras_private import functional_of, graph_outputs, is_functional
 
@@ -72,7 +67,7 @@ def gradient_flow(model, x, y, loss=None):
             f"walked. Received: {type(model).__name__} `{getattr(model, 'name', '')}`"
         )
     loss = _loss_of(model, loss)
-    inputs = match_inputs(functional_of(model), x, "x")
+    inputs = match_inputs(model, x, "x")
     y = keras.tree.map_structure(ops.convert_to_tensor, y)
     directions = {}
 
@@ -138,56 +133,28 @@ class _Walk:
 
     def _call(self, name, operation, args, kwargs):
         if isinstance(operation, keras.layers.Bidirectional):
-            return self._bidirectional(name, operation, args, kwargs)
-        if not isinstance(operation, RNN):
-            return operation(*args, **kwargs)
-        bound = inspect.signature(operation.call).bind(*args, **kwargs).arguments
-        return self._recurrent(name, operation, **bound)
-
-    def _bidirectional(self, name, layer, args, kwargs):
-        """Both directions with e_t added; Keras merges them."""
-        inside = [
-            part for part in (layer.forward_layer, layer.backward_layer) if isinstance(part, RNN)
-        ]
-        for part in inside:
-            part.call = functools.partial(self._recurrent, f"{name}/{part.name}", part)
-        try:
-            return layer(*args, **kwargs)
-        finally:
-            for part in inside:
-                del part.call
-
-    def _recurrent(
-        self,
-        name,
-        layer,
-        x,
-        initial_state=None,
-        mask=None,
-        reset=None,
-        return_state=False,
-        training=None,
-    ):
-        """`RNN.call` at inference, with e_t added."""
-        mask = implicit_mask(x, mask)
-        x = ops.cast(x, layer.compute_dtype)
-        if initial_state is None and layer.stateful:
-            initial_state = [ops.convert_to_tensor(state) for state in layer.states]
-        if initial_state is None:
-            state = layer.get_initial_state(ops.shape(x)[0])
+            directions = (operation.forward_layer, operation.backward_layer)
+            names = {id(part): f"{name}/{part.name}" for part in directions}
         else:
-            state = layer._standardize_state(initial_state, ops.shape(x)[0])
-        e = ops.zeros((x.shape[1], *state[0].shape), dtype=state[0].dtype)
-        self.zeros[name], self.reverse[name] = e, layer.go_backwards
-        e = self.perturbations.get(name, e)
-        # e comes after the mask, so that h_t of a masked step, which is h_{t-1}, has its gradient.
-        _, outputs, state = open_run(layer, x, state, mask, reset, added=e)
-        y = state[0]
-        if layer.return_sequences:
-            y = set_mask(ops.transpose(outputs, (1, 0, 2)), layer.compute_mask(x, mask))
-        if return_state:
-            return y, state
-        return (y, *state) if layer.return_state else y
+            names = {id(operation): name}
+        if isinstance(operation, (RNN, keras.layers.Bidirectional)):
+            kwargs = {key: value for key, value in kwargs.items() if key != "training"}
+
+        def form(layer):
+            if id(layer) not in names:
+                return None
+            return Form(added=lambda zeros: self._added(names[id(layer)], layer, zeros))
+
+        with recurrence_form(form):
+            return operation(*args, **kwargs)
+
+    def _added(self, name, layer, zeros):
+        """e of the layer, (T, B, U) in the order of running.
+
+        It comes after the mask, so that h_t of a masked step, which is h_{t-1}, has its gradient.
+        """
+        self.zeros[name], self.reverse[name] = zeros, layer.go_backwards
+        return self.perturbations.get(name, zeros)
 
 
 def _loss_of(model, loss):

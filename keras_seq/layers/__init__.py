@@ -10,19 +10,18 @@ from keras_seq.layers.blocks.encoder import TransformerEncoderBlock
 from keras_seq.layers.blocks.feed_forward import FeedForward
 from keras_seq.layers.blocks.rms_normalization import RMSNormalization
 from keras_seq.layers.causal_window import CausalWindow
+from keras_seq.layers.learned_initial_state import LearnedInitialState
 from keras_seq.layers.positions.alibi import AlibiBias
 from keras_seq.layers.positions.embedding import PositionalEmbedding, sinusoidal_positions
+from keras_seq.layers.positions.position_scheme import PositionScheme
+from keras_seq.layers.positions.relative_bias import RelativePositionBias
 from keras_seq.layers.positions.rotary import RotaryEmbedding
-from keras_seq.layers.recurrent.cells import (
-    GRUCell,
-    LayerNormLSTMCell,
-    LSTMCell,
-    PeepholeLSTMCell,
-    SimpleRNNCell,
-)
 from keras_seq.layers.recurrent.gated_cell import GatedCell
-from keras_seq.layers.recurrent.lstm_gru import GRU, LSTM, SimpleRNN
+from keras_seq.layers.recurrent.gru import GRU, GRUCell
+from keras_seq.layers.recurrent.lstm import LSTM, LSTMCell
+from keras_seq.layers.recurrent.lstm_variants import LayerNormLSTMCell, PeepholeLSTMCell
 from keras_seq.layers.recurrent.rnn import RNN
+from keras_seq.layers.recurrent.simple_rnn import SimpleRNN, SimpleRNNCell
 from keras_seq.layers.sequence_layer import SequenceLayer
 
 __all__ = [
@@ -38,11 +37,14 @@ __all__ = [
     "GatedCell",
     "LSTMCell",
     "LayerNormLSTMCell",
+    "LearnedInitialState",
     "MultiHeadCrossAttention",
     "MultiHeadSelfAttention",
     "PeepholeLSTMCell",
+    "PositionScheme",
     "PositionalEmbedding",
     "RMSNormalization",
+    "RelativePositionBias",
     "RotaryEmbedding",
     "SequenceLayer",
     "SimpleRNN",

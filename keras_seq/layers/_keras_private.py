@@ -6,7 +6,7 @@ The graph of functional models is in `stepping/_keras_private.py`; nothing else 
 import keras
 from keras.src.backend import get_keras_mask, set_keras_mask
 
-__all__ = ["get_mask", "set_mask", "standalone_output_spec"]
+__all__ = ["drop_mask", "get_mask", "set_mask", "standalone_output_spec"]
 
 
 def get_mask(x):
@@ -19,6 +19,11 @@ def set_mask(x, mask):
     if mask is not None:
         set_keras_mask(x, mask)
     return x
+
+
+def drop_mask(x):
+    """Take the mask off `x`, as Keras' MultiHeadAttention does with what it reads (3.15)."""
+    set_keras_mask(x, None)
 
 
 def standalone_output_spec(layer, *args, **kwargs):

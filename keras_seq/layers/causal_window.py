@@ -90,26 +90,25 @@ class CausalWindow(SequenceLayer):
         past = ops.concatenate([window, x], axis=1)  # (B, p + T, D)
         if mask is None:
             parts = [past[:, i + 1 : i + 1 - self.size or None] for i in range(self.size)]
+            window = past[:, -self.size :]
         else:
-            parts = self._parts_by_mask(past, mask)
+            parts = self._parts_by_mask(past, mask)  # one step more, the one before the chunk
+            window = ops.stack([part[:, -1] for part in parts], axis=1)
+            parts = [part[:, 1:] for part in parts]
         y = ops.concatenate(parts, axis=-1)
-        if not return_state:
-            return y
-        # The state after step t is what step t gave.
-        window = ops.reshape(y[:, -1], (-1, self.size, self.features))
-        return y, {"window": window}
+        return (y, {"window": window}) if return_state else y
 
     def _parts_by_mask(self, past, mask):
-        """For each place in the window (B, T, D): the last p inputs that are not masked."""
+        """For each place in the window (B, 1 + T, D): the last p inputs that are not masked."""
         before = ops.ones_like(past[:, : self.size, 0], dtype="bool")  # (B, p)
         mask = ops.concatenate([before, mask], axis=1)  # (B, p + T)
-        seen = ops.cumsum(ops.cast(mask, "int32"), axis=1)[:, self.size :]  # (B, T), p at least
+        valid = ops.cumsum(ops.cast(mask, "int32"), axis=1)[:, self.size - 1 :]  # p at least
         # Positions that are not masked, in their order, then the masked ones.
         t = ops.arange(ops.shape(past)[1], dtype="int32")
         order = ops.argsort(ops.where(mask, t, t + ops.shape(past)[1]), axis=1)
         parts = []
         for i in range(self.size):
-            position = ops.take_along_axis(order, seen - self.size + i, axis=1)
+            position = ops.take_along_axis(order, valid - self.size + i, axis=1)
             parts.append(ops.take_along_axis(past, ops.expand_dims(position, -1), axis=1))
         return parts
 

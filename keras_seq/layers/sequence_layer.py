@@ -104,16 +104,18 @@ class SequenceLayer(keras.layers.Layer):
         if kwargs.get("return_state") or kwargs.get("return_attention_scores"):
             # These change the outputs, which `compute_output_shape` cannot know.
             return standalone_output_spec(self, *args, **kwargs)
+        if type(self).compute_output_shape is keras.layers.Layer.compute_output_shape:
+            return standalone_output_spec(self, *args, **kwargs)
         arguments = inspect.signature(self.call).bind(*args, **kwargs).arguments
-        accepted = inspect.signature(self.compute_output_shape).parameters
-        shapes = {
-            f"{name}_shape": value.shape
-            for name, value in arguments.items()
-            if f"{name}_shape" in accepted and hasattr(value, "shape")
-        }
+        shapes = {n: tuple(x.shape) for n, x in arguments.items() if hasattr(x, "shape")}
+        # As Keras does: the first shape goes to the first parameter, whatever its name is
+        # (`input_shape`), and those of further tensors to `<argument>_shape`.
+        _, *others = inspect.signature(self.compute_output_shape).parameters
+        given = {f"{name}_shape": shape for name, shape in list(shapes.items())[1:]}
+        given = {name: given[name] for name in others if name in given}
         return keras.tree.map_shape_structure(
             lambda shape: keras.KerasTensor(shape, dtype=self.compute_dtype),
-            self.compute_output_shape(**shapes),
+            self.compute_output_shape(next(iter(shapes.values())), **given),
         )
 
     def compute_mask(self, inputs, previous_mask):

@@ -1,8 +1,7 @@
 """Where the positions of a model live: in the embedding or in the attention."""
 
-from keras_seq.layers import PositionalEmbedding
-
-IN_ATTENTION = ("rotary", "alibi")
+from keras_seq.layers import PositionalEmbedding, PositionScheme
+from keras_seq.layers.positions._known_schemes import SCHEMES, copied_positions
 
 
 def position_kinds(model, positions):
@@ -11,11 +10,18 @@ def position_kinds(model, positions):
     Raises:
         ValueError: if `positions` is unknown.
     """
-    if positions in IN_ATTENTION:
+    if isinstance(positions, PositionScheme) or positions in tuple(SCHEMES):
         return "none", positions
     if positions in PositionalEmbedding.kinds:
         return positions, None
     raise ValueError(
-        f"`positions` of {model} must be one of {(*PositionalEmbedding.kinds, *IN_ATTENTION)}. "
-        f"Received: {positions!r}"
+        f"`positions` of {model} must be one of {(*PositionalEmbedding.kinds, *SCHEMES)}, or a "
+        f"PositionScheme. Received: {positions!r}"
     )
+
+
+def positions_of_blocks(positions, num_layers, shared):
+    """The `positions` of each block of a stack: one scheme for all, or a copy for each."""
+    if shared:
+        return [positions] * num_layers
+    return [positions, *(copied_positions(positions) for _ in range(num_layers - 1))]

@@ -1,19 +1,19 @@
 """What to use in place of a layer that cannot be stepped."""
 
-from keras_seq.stepping.pointwise import CAUSAL_TO_CONTEXT, MASK_OF_CONTEXT
+from keras_seq.stepping.pointwise import CAUSAL_TO_CONTEXT, MASK_OF_CONTEXT, is_third_party
 
 _ALIKE = (
     "Use keras_seq.layers.{} in its place: its weights are laid out alike, so "
     "`new.set_weights(old.get_weights())` carries them over."
 )
-_REMEDIES = {
+_HINTS = {
     "LSTM": _ALIKE.format("LSTM(units, return_sequences=True)"),
     "GRU": _ALIKE.format("GRU(units, return_sequences=True)"),
     "SimpleRNN": _ALIKE.format("SimpleRNN(units, return_sequences=True)"),
     "RNN": "Use keras_seq.layers.RNN in its place, with a cell of keras_seq.layers.",
     "Bidirectional": (
-        "It reads the sequence backwards, too, so it belongs into the encoder; on the target's way "
-        "use a layer of one direction, such as keras_seq.layers.LSTM."
+        "It reads the sequence backwards, too, so it belongs into the encoder; on the path of the "
+        "target use a layer of one direction, such as keras_seq.layers.LSTM."
     ),
     "Conv1D": (
         'With `padding="causal"` and stride and dilation 1 it is keras_seq.layers.CausalWindow('
@@ -62,8 +62,8 @@ _BY_REASON = {
 }
 
 
-def remedy(operation, foreign, reason):
-    """One or two sentences: what to do about `operation`; `foreign` if it is the user's own."""
+def hint(operation, reason):
+    """One or two sentences: what to do about `operation`."""
     if reason in _BY_REASON:
         return _BY_REASON[reason]
-    return _ANY if foreign else _REMEDIES.get(type(operation).__name__, _ANY)
+    return _ANY if is_third_party(operation) else _HINTS.get(type(operation).__name__, _ANY)

@@ -7,12 +7,16 @@ in `layers/_keras_private.py`.
 """
 
 import keras
+from keras.src.models.functional import Functional
 
 __all__ = [
+    "call_model",
     "fill_arguments",
     "functional_of",
     "graph_nodes",
     "graph_outputs",
+    "input_names",
+    "input_structure",
     "is_functional",
 ]
 
@@ -25,8 +29,11 @@ def is_functional(operation):
 def functional_of(model):
     """The functional model behind `model`, or `None` where there is no graph (a subclassed one)."""
     if isinstance(model, keras.Sequential):
-        return getattr(model, "_functional", None)
-    return model if hasattr(model, "_nodes_by_depth") else None
+        own_call = type(model).call is not keras.Sequential.call
+        return None if own_call else getattr(model, "_functional", None)
+    # A subclass with a `call` of its own may compute something else than its graph.
+    is_graph = isinstance(model, Functional) and type(model).call is Functional.call
+    return model if is_graph else None
 
 
 def graph_nodes(model):
@@ -50,3 +57,23 @@ def graph_outputs(model):
 def fill_arguments(node, values):
     """`(args, kwargs)` of a node, each symbolic tensor replaced by `values[id(tensor)]`."""
     return node.arguments.fill_in(values)
+
+
+def input_structure(model):
+    """The model's symbolic inputs in the structure that they were given in."""
+    return functional_of(model)._inputs_struct
+
+
+def input_names(model):
+    """Names of the inputs: the keys where the model takes a dict, else the tensors' own."""
+    structure, inputs = input_structure(model), functional_of(model).inputs
+    if isinstance(structure, dict) and all(hasattr(t, "shape") for t in structure.values()):
+        names = {id(t): name for name, t in structure.items()}
+        return [names[id(t)] for t in inputs]
+    return [t.name for t in inputs]
+
+
+def call_model(model, inputs, **kwargs):
+    """The model's own call on a dict from input name to tensor."""
+    flat = [inputs[name] for name in input_names(model)]
+    return model(keras.tree.pack_sequence_as(input_structure(model), flat), **kwargs)

@@ -1,14 +1,14 @@
 """`Stepper`: any causal functional model, one time step at a time."""
 
+import inspect
+
 import keras
 from keras import ops
 
-from keras_seq.layers._keras_private import get_mask, set_mask
+from keras_seq.layers._keras_private import drop_mask, get_mask, set_mask
 from keras_seq.layers.sequence_layer import marks_positions
-from keras_seq.stepping._keras_private import fill_arguments
-from keras_seq.stepping._target_graph import TargetGraph, record
-from keras_seq.stepping.pointwise import is_foreign
-from keras_seq.stepping.self_check import check
+from keras_seq.stepping._target_graph import TargetCall, TargetGraph
+from keras_seq.stepping.self_check import check, check_once
 
 
 class Stepper:
@@ -20,7 +20,9 @@ class Stepper:
     layer or op that acts on each time step alone is simply called on the step. KV caches, recurrent
     states and positions follow from the graph, and the model's author writes nothing.
 
-    Functional models inside the model are walked too, and a layer called twice has two slots.
+    Functional models inside the model are walked too, and a layer called twice has two states. A
+    start state that the model passes to a layer (`initial_state=`) is kept: from the context, a
+    constant, a `keras.Variable`, or a learned one (`keras_seq.layers.LearnedInitialState`).
     Outputs that do not depend on the target are computed once and given at every step.
 
     Args:
@@ -28,12 +30,12 @@ class Stepper:
         target: name of the input that holds the target sequence, or a list of names where several
             inputs come step by step. By default the only input, or the one named `"target"`; the
             other inputs are the context.
-        self_check: whether to compare stepping with calling right away, on small random inputs (see
-            `check`). `None`: if layers on the target's way are neither Keras' nor keras_seq's own.
+        self_check: whether to compare stepping with the model's own call right away, on small
+            random inputs (see `check`); done once for a model, in a fraction of a second.
 
     Raises:
         TypeError: if `model` has no graph to walk.
-        ValueError: if the target input is unclear, a layer on the way from it cannot be stepped
+        ValueError: if the target input is unclear, a layer on the path from it cannot be stepped
             (named, with what to do), or the self-check finds a layer that steps to other numbers.
 
     Example:
@@ -58,45 +60,29 @@ class Stepper:
     ```
     """
 
-    def __init__(self, model, target=None, self_check=None):
+    def __init__(self, model, target=None, self_check=True):
         self.graph = TargetGraph(model, target)
         self.model = model
         self.target = self.graph.target
         self.context_inputs = self.graph.context_inputs
         self._context = self.graph.needed_context()
-        self._inner = {}
-        for node in self.graph.target_nodes:
-            if node.kind == "model":
-                self._inner[node.name] = _InnerModel(node)
-            elif node.kind == "sequence":
-                check = getattr(node.operation, "_check_causal", None)
-                if check is not None:
-                    check()
-                if getattr(node.operation, "return_sequences", True) is False:
-                    raise ValueError(
-                        f"`{node.operation.name}` ({type(node.operation).__name__}) gives only its "
-                        "last output, so the model cannot be stepped. Build it with "
-                        "`return_sequences=True`."
-                    )
-        if self_check is None:
-            self_check = type(self) is Stepper and self._has_foreign_layers()
         if self_check:
-            self._check_itself()
+            check_once(self)
 
-    def get_initial_state(self, inputs=None, batch_size=None, max_length=None):
+    def get_initial_state(self, batch_size=None, max_length=None, inputs=None):
         """Compute the context and the state before the first step.
 
         Args:
-            inputs: the context: a dict from input name to tensor, or the tensor alone where there
-                is one context input; `None` where there is none.
             batch_size: B; needed only where there is no context to tell it.
             max_length: the largest number of target steps. More are an error outside compiled
                 functions; inside one the position is not known while it is traced, and steps past
-                the end give wrong numbers without a word, so leave enough room.
+                the end give wrong numbers without an error, so leave enough room.
+            inputs: the context: a dict from input name to tensor, or the tensor alone where there
+                is one context input; `None` where there is none.
 
         Returns:
             A nest of tensors: `context`, what every step reads, and `layers`, one state for each
-            layer call.
+            call of a layer that has one.
 
         Raises:
             ValueError: if a context input is missing or unknown, or the batch size is.
@@ -108,7 +94,7 @@ class Stepper:
                     "`batch_size` must be given: the model has no context input that would tell it."
                 )
             batch_size = ops.shape(next(iter(inputs.values())))[0]
-        return self._start(self.graph.run_context(inputs), batch_size, max_length)
+        return self._start(self.graph.run_context(inputs, batch_size), batch_size, max_length)
 
     def context(self, inputs):
         """The context inputs as a dict of tensors, checked against the model's."""
@@ -136,31 +122,36 @@ class Stepper:
         return {name: inputs[name] for name in names}
 
     def _start(self, values, batch_size, max_length):
-        states = {}
-        for node in self.graph.target_nodes:
-            if node.kind == "model":
-                states[node.name] = self._inner[node.name].start(values, batch_size, max_length)
-            elif node.kind == "sequence":
-                context = {}
-                for argument in node.context_arguments:
-                    symbolic = node.bound[argument]
-                    context[argument] = keras.tree.map_structure(
-                        lambda t: values[id(t)] if isinstance(t, keras.KerasTensor) else t, symbolic
-                    )
-                given = context.pop("initial_state", None)
-                if given is None:
-                    states[node.name] = node.operation.get_initial_state(
-                        batch_size, max_length, **context
-                    )
-                else:
-                    states[node.name] = node.operation._standardize_state(given, batch_size)
-        context = {name: values[id(tensor)] for name, tensor in self._context.items()}
-        # A mask that travels with a tensor would be lost at the door of a compiled function.
+        context = {name: values[key] for name, key in self._context.items()}
+        # A mask that travels with a tensor would be lost at the boundary of a compiled function.
         masks = {f"{name}_mask": get_mask(value) for name, value in context.items()}
+        states = {}
+        for step in self.graph.target_steps:
+            if getattr(step, "is_sequence", False):
+                states[step.name] = self._first_state(step, values, batch_size, max_length)
+            elif isinstance(step.operation_or_none, keras.layers.MultiHeadAttention):
+                # In the model's own call, no later layer sees these masks.
+                for key in step.reads:
+                    if key in values:
+                        drop_mask(values[key])
         context.update({name: mask for name, mask in masks.items() if mask is not None})
         return {"context": context, "layers": states}
 
-    def prefill(self, x, state, mask=None):
+    def _first_state(self, call, values, batch_size, max_length):
+        def value(x):
+            return values[(call.call.scope, id(x))] if isinstance(x, keras.KerasTensor) else x
+
+        layer = call.operation
+        if call.initial_state is not None:
+            given = keras.tree.map_structure(value, call.initial_state)
+            return layer._standardize_state(given, batch_size)
+        context = {
+            argument: keras.tree.map_structure(value, given)
+            for argument, given in call.context.items()
+        }
+        return layer.get_initial_state(batch_size, max_length, **context)
+
+    def prefill(self, x, state, mask=None, reset=None):
         """Run the model on the first T target steps, or the next T, at once.
 
         Args:
@@ -168,6 +159,8 @@ class Stepper:
                 where there are several target inputs.
             state: what `get_initial_state`, `prefill` or `step` gave.
             mask: optional (B, T) boolean, False where a step is to leave the state as it is.
+            reset: optional (B, T) boolean, True where the states of recurrent layers are zero
+                before the step; for models in which nothing else has a state.
 
         Returns:
             `(outputs, state)`; outputs have the model's structure, T time steps each.
@@ -182,31 +175,50 @@ class Stepper:
                 f"Stepper gave, a dict with 'context' and 'layers'. Received: {got}"
             )
         x = self._named_targets(x)
-        if mask is not None:
-            mask = ops.cast(ops.convert_to_tensor(mask), "bool")
-            for name, value in x.items():
-                if not marks_positions(mask, value):
+        mask, reset = (
+            None if given is None else ops.cast(ops.convert_to_tensor(given), "bool")
+            for given in (mask, reset)
+        )
+        for name, given in (("mask", mask), ("reset", reset)):
+            for target, value in x.items():
+                if given is not None and not marks_positions(given, value):
                     raise ValueError(
-                        f"`mask` must have shape (B, T) = {tuple(value.shape[:2])}, one mark for "
-                        f"each step of `{name}`. Received: shape {tuple(mask.shape)}"
+                        f"`{name}` must have shape (B, T) = {tuple(value.shape[:2])}, one value "
+                        f"for each step of `{target}`. Received: shape {tuple(given.shape)}"
                     )
-        return self._run(x, state, mask=mask)
+        return self._run(x, state, mask=mask, reset=reset)
 
-    def _run(self, x, state, seen=None, mask=None):
-        """`(outputs, state)` after the next steps; `seen` and `mask` as for `_walk`."""
-        values = {id(self.graph.inputs[name]): value for name, value in x.items()}
-        for name, tensor in self._context.items():
-            value, own = (state["context"].get(key) for key in (name, f"{name}_mask"))
-            values[id(tensor)] = set_mask(value, own)
-        states = self._walk(values, state, seen, mask)
+    def step(self, x, state, mask=None):
+        """Run the model on one target step.
+
+        Args:
+            x: (B, 1) token ids, or (B, 1, D) floats.
+            state: what `get_initial_state`, `prefill` or `step` gave.
+            mask: optional (B, 1) boolean, False where the step is to leave the state as it is.
+
+        Returns:
+            `(outputs, state)`; outputs have the model's structure, one time step each.
+        """
+        return self.prefill(x, state, mask)
+
+    def _run(self, x, state, trace=None, mask=None, reset=None):
+        """`(outputs, state)` after the next steps; the other arguments as for `_walk`."""
+        values = {self.graph.keys[name]: value for name, value in x.items()}
+        for name, key in self._context.items():
+            value, own = (state["context"].get(n) for n in (name, f"{name}_mask"))
+            # A tensor of its own, because Keras' MultiHeadAttention deletes masks.
+            values[key] = value if own is None else set_mask(ops.copy(value), own)
+        states = self._walk(values, state, trace, mask, reset)
         return self._outputs(values), {"context": state["context"], "layers": states}
 
-    def _call(self, inputs, seen=None):
-        """Outputs of the whole sequence; `inputs` by name, `seen` as for `_walk`."""
-        values = self.graph.run_context({name: inputs[name] for name in self.context_inputs})
+    def _call(self, inputs, trace=None):
+        """Outputs of the whole sequence; `inputs` by name, `trace` as for `_walk`."""
+        context = {name: inputs[name] for name in self.context_inputs}
+        batch_size = ops.shape(next(iter(inputs.values())))[0]
+        values = self.graph.run_context(context, batch_size)
         for name in self.graph.targets:
-            values[id(self.graph.inputs[name])] = inputs[name]
-        self._walk(values, None, seen)
+            values[self.graph.keys[name]] = inputs[name]
+        self._walk(values, None, trace)
         return self._outputs(values)
 
     def _named_targets(self, x):
@@ -222,75 +234,48 @@ class Stepper:
             named[name] = set_mask(value, get_mask(x[name]))
         return named
 
-    def _walk(self, values, state, seen=None, mask=None):
-        """Run all target nodes: the states after them.
+    def _walk(self, values, state, trace=None, mask=None, reset=None):
+        """Run all target calls: the states after them.
 
         Args:
-            values: dict from id of the symbolic tensor to its value, which is filled.
+            values: dict from key to value, which is filled.
             state: the state before, or `None` to call the layers on the whole sequence.
-            seen: list that gets `(stepper, node, flat outputs)` of every node, in order, those of
-                models inside the model before the model itself.
+            trace: list that gets `(call, flat outputs)` of every call, in order.
             mask: (B, T) boolean, False where no layer may change its state, whatever masks travel.
+            reset: (B, T) boolean, for the layers that take it.
         """
         states = {}
-        for node in self.graph.target_nodes:
-            args, kwargs = fill_arguments(node.node, values)
-            name = node.name
-            if node.kind == "model":
-                inner = None if state is None else state["layers"][name]
-                y, states[name] = self._inner[name].step(values, inner, seen, mask)
-            elif node.kind == "sequence" and state is not None:
-                y, states[name] = self._step_layer(node, args, kwargs, state, mask)
+        for step in self.graph.target_steps:
+            if not isinstance(step, TargetCall):
+                step.run(values)
+                continue
+            if step.is_sequence and state is not None:
+                before = state["layers"][step.name]
+                y, states[step.name] = _step_layer(step, values, before, mask, reset)
             else:
-                y = node.operation(*args, **kwargs)
-            # A step does not give the final states among the node's outputs.
-            record(node.node, y, values, strict=node.kind != "sequence")
-            if seen is not None:
-                seen.append((self, node, keras.tree.flatten(y)))
+                args, kwargs = step.call.arguments(values)
+                # Keras records a default there; without it the layer has what the outer call has.
+                kwargs = {name: value for name, value in kwargs.items() if name != "training"}
+                y = step.operation(*args, **kwargs)
+            step.call.record(y, values)
+            if trace is not None:
+                trace.append((step, keras.tree.flatten(y)))
         return states
 
     def _outputs(self, values):
-        return self.graph.pack_outputs([values[id(t)] for t in self.graph.outputs])
-
-    def step(self, x, state, mask=None):
-        """Run the model on one target step.
-
-        Args:
-            x: (B, 1) token ids, or (B, 1, D) floats.
-            state: what `get_initial_state`, `prefill` or `step` gave.
-            mask: optional (B, 1) boolean, False where the step is to leave the state as it is.
-
-        Returns:
-            `(outputs, state)`; outputs have the model's structure, one time step each.
-        """
-        return self.prefill(x, state, mask)
-
-    def _step_layer(self, node, args, kwargs, state, mask):
-        bound = node.bind(args, kwargs)
-        target = bound.pop(node.target_argument)
-        own = {"training", "initial_state", "return_state", *node.context_arguments}
-        extra = {name: value for name, value in bound.items() if name not in own}
-        if extra.get("mask") is None:
-            extra["mask"] = get_mask(target)
-        if mask is not None:  # it does not travel with the target, for an embedding would drop it
-            own = extra["mask"]
-            extra["mask"] = mask if own is None else ops.logical_and(own, mask)
-        *y, new_state = node.operation.step(target, state["layers"][node.name], **extra)
-        if node.operation.supports_masking and get_mask(y[0]) is None:
-            set_mask(y[0], extra["mask"])
-        return y, new_state
+        return self.graph.graph.pack([values[key] for key in self.graph.graph.outputs])
 
     def check(self, inputs=None, batch_size=2, length=None, atol=None):
-        """Compare stepping with calling on random targets: the law, on this very model.
+        """Compare stepping with the model's own call on random targets.
 
         It leaves weights, states and seeds of the model as they are.
 
         Args:
             inputs: the context, as for `get_initial_state`; random if `None`.
             batch_size: B of the random inputs, where the model does not fix it.
-            length: T, target steps to compare; the first third is prefilled. `None`: 6, or what the
-                model bears.
-            atol: largest difference that is let pass, relative to outputs beyond one in size.
+            length: T, target steps to compare; the first half is prefilled. `None`: 6, or what the
+                model's input allows.
+            atol: tolerance, the largest difference allowed, relative to outputs beyond one in size.
                 `None`: 1e-4, or 32 roundings of the dtype for models that compute in 16 bit.
 
         Returns:
@@ -302,41 +287,25 @@ class Stepper:
         """
         return check(self, inputs, batch_size, length, atol)
 
-    def _has_foreign_layers(self):
-        """Whether a layer on the target's way is neither Keras' nor keras_seq's own."""
-        return any(
-            self._inner[node.name].stepper._has_foreign_layers()
-            if node.kind == "model"
-            else is_foreign(node.node.operation)
-            for node in self.graph.target_nodes
-        )
 
-    def _check_itself(self):
-        try:
-            self.check()
-        except Exception as error:
-            raise ValueError(
-                f"{error} (Found by the self-check of Stepper on random inputs; `self_check=False` "
-                "turns it off.)"
-            ) from error
+def _step_layer(call, values, state, mask, reset):
+    bound = call.bound(values)
+    target = bound.pop(call.target_argument)
+    own = {"training", "initial_state", "return_state", *call.context}
+    extra = {name: value for name, value in bound.items() if name not in own}
+    if extra.get("mask") is None:
+        extra["mask"] = get_mask(target)
+    if mask is not None:  # it does not travel with the target, for an embedding would drop it
+        own = extra["mask"]
+        extra["mask"] = mask if own is None else ops.logical_and(own, mask)
+    if reset is not None and takes_reset(call.operation):
+        extra["reset"] = reset
+    *y, new_state = call.operation.step(target, state, **extra)
+    if call.operation.supports_masking and get_mask(y[0]) is None:
+        set_mask(y[0], extra["mask"])
+    return y, new_state
 
 
-class _InnerModel:
-    """A functional model inside the model: a stepper of its own, fed from the outer values."""
-
-    def __init__(self, node):
-        self.arguments = node.inner
-        self.stepper = Stepper(node.operation, target=node.inner_targets, self_check=False)
-
-    def start(self, values, batch_size, max_length):
-        inputs = {n: values[id(self.arguments[n])] for n in self.stepper.context_inputs}
-        return self.stepper.get_initial_state(inputs, batch_size, max_length)
-
-    def step(self, values, state, seen=None, mask=None):
-        """`(outputs, state)`; of the whole sequence if `state` is `None`."""
-        stepper = self.stepper
-        names = stepper.graph.input_names if state is None else stepper.graph.targets
-        inputs = {name: values[id(self.arguments[name])] for name in names}
-        if state is None:
-            return stepper._call(inputs, seen), None
-        return stepper._run(stepper._named_targets(inputs), state, seen, mask)
+def takes_reset(layer):
+    """Whether the state of `layer` can be set to zero at a step (`reset=` of its call)."""
+    return "reset" in inspect.signature(layer.call).parameters

@@ -1,15 +1,12 @@
 """`TruncatedBPTT`: train a recurrent model on long texts, chunk after chunk."""
 
-import inspect
-
 import keras
 from keras import ops
 
 from keras_seq.layers._arguments import check_positive
 from keras_seq.layers.sequence_layer import check_marks
-from keras_seq.stepping._keras_private import functional_of, is_functional
-from keras_seq.stepping._target_graph import input_names
-from keras_seq.stepping.stepper import Stepper
+from keras_seq.stepping._keras_private import input_names, is_functional
+from keras_seq.stepping.stepper import Stepper, takes_reset
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
@@ -41,7 +38,7 @@ class TruncatedBPTT(keras.Model):
             floats. Its recurrent layers are those of `keras_seq.layers` with
             `return_sequences=True`; all other layers act on each time step alone.
         steps: T, the largest number of time steps of a training chunk.
-        batch_size: B, rows of a training batch. `None`: that of the first batch that is seen.
+        batch_size: B, rows of a training batch. `None`: that of the first batch.
         carry_evaluation: whether `evaluate` carries states from batch to batch. Its batches must
             then have B rows, too.
         **kwargs: arguments of `keras.Model` (`name`, `dtype`).
@@ -96,11 +93,11 @@ class TruncatedBPTT(keras.Model):
         self.evaluation_states = []
         self._in_test_step = False
         _check_inputs(model)
-        self._graph = _ResettingStepper(model)
-        if not self._graph.zeros(1):
+        self._runner = _ChunkRunner(model)
+        if not self._runner.zeros(1):
             raise ValueError(
                 f"`model` of TruncatedBPTT must have a recurrent layer. Model `{model.name}` has "
-                "none on the way from its input, so there is no state to carry. Train it with "
+                "none on the path from its input, so there is no state to carry. Train it with "
                 "`fit` as it is, or add a layer such as keras_seq.layers.LSTM."
             )
         if batch_size is not None:
@@ -122,7 +119,7 @@ class TruncatedBPTT(keras.Model):
         for kind in ("training", "evaluation"):
             if kind == "evaluation" and not self.carry_evaluation:
                 continue
-            for i, zeros in enumerate(self._graph.zeros(1)):
+            for i, zeros in enumerate(self._runner.zeros(1)):
                 state = self.add_weight(
                     name=f"{kind}_state_{i}",
                     shape=(self.batch_size, *zeros.shape[1:]),
@@ -160,14 +157,14 @@ class TruncatedBPTT(keras.Model):
         elif self._in_test_step and self.carry_evaluation:
             states = self.evaluation_states
         if states is None:
-            return self._graph.run(x, self._graph.zeros(rows), reset)[0]
+            return self._runner.run(x, self._runner.zeros(rows), reset)[0]
         self._check_rows(x)
         if x.shape[0] is None:
             # Rows of another number would be broadcast against the states; here they fail.
             x = ops.reshape(x, (self.batch_size, *ops.shape(x)[1:]))
         # Copies, because torch's gradient must not see the states change under it.
         before = [ops.stop_gradient(ops.copy(ops.convert_to_tensor(state))) for state in states]
-        y, after = self._graph.run(x, before, reset)
+        y, after = self._runner.run(x, before, reset)
         for variable, state in zip(states, after, strict=True):
             variable.assign(ops.stop_gradient(state))
         return y
@@ -237,109 +234,67 @@ class TruncatedBPTT(keras.Model):
         return None  # the configuration has all that building needs: the number of rows
 
 
-class _ResettingStepper(Stepper):
+class _ChunkRunner:
     """Runs a model from given states on a chunk, and hands resets to its recurrent layers.
 
     Args:
-        model, target: as for `Stepper`.
+        model: as for `Stepper`.
 
     Raises:
         ValueError: if a layer has a state that cannot be reset, or carries one itself.
     """
 
-    def __init__(self, model, target=None):
-        super().__init__(model, target)
-        for inner in self._inner.values():
-            inner.stepper = _ResettingStepper(inner.stepper.model, inner.stepper.target)
-        with_state = [node for node in self.graph.target_nodes if node.kind != "pointwise"]
-        self._names = [node.name for node in with_state]
-        for node in with_state:
-            if node.kind == "sequence":
-                self._check_resettable(node.operation)
-        for node in self.graph.target_nodes:
-            if node.kind == "pointwise" and isinstance(node.operation, keras.layers.Layer):
-                node.operation = _AsTheModelIsCalled(node.operation)
-
-    def _check_resettable(self, layer):
-        who = f"`{layer.name}` ({type(layer).__name__})"
-        if getattr(layer, "stateful", False):
-            raise ValueError(
-                f"{who} was made with `stateful=True`, and TruncatedBPTT carries the states "
-                "itself. Make it without."
-            )
-        if _takes_reset(layer):
-            return
-        if keras.tree.flatten(layer.get_initial_state(1, 1)):
-            raise ValueError(
-                f"{who} looks back in time and its state cannot be reset, so documents in one row "
-                "would leak into each other. TruncatedBPTT takes recurrent layers (keras_seq.layers"
-                ".RNN, SimpleRNN, LSTM, GRU) and layers that act on each time step alone; train "
-                "this model with `fit` as it is, on whole sequences."
-            )
+    def __init__(self, model):
+        self.stepper = Stepper(model)
+        with_state = [call for call in self.stepper.graph.target_calls if call.is_sequence]
+        # In the order of the graph. Sorted names would not do: `lstm_10` sorts before `lstm_9`,
+        # and a checkpoint must fit a model whose layers are numbered otherwise.
+        self._names = [call.name for call in with_state]
+        for call in with_state:
+            _check_resettable(call.operation)
 
     def zeros(self, batch_size):
         """The states of all recurrent layers before the first step, as a flat list."""
-        state = self.get_initial_state(batch_size=batch_size)
-        return keras.tree.flatten(self._in_order(state["layers"]))
+        return keras.tree.flatten(self._in_order(self.stepper.get_initial_state(batch_size)))
 
     def run(self, x, states, reset):
         """Run the model on a chunk: `(outputs, states)`, states as a flat list."""
-        state = self.get_initial_state(batch_size=ops.shape(x)[0])
-        states = keras.tree.pack_sequence_as(self._in_order(state["layers"]), states)
-        y, state = self.prefill(x, self._with(state, states, reset))
-        return y, keras.tree.flatten(self._in_order(state["layers"]))
+        state = self.stepper.get_initial_state(ops.shape(x)[0])
+        states = keras.tree.pack_sequence_as(self._in_order(state), states)
+        state = {**state, "layers": dict(zip(self._names, states, strict=True))}
+        y, state = self.stepper.prefill(x, state, reset=reset)
+        return y, keras.tree.flatten(self._in_order(state))
 
-    def _in_order(self, layers):
-        """States in the order of the graph. Names would not do: `lstm_10` sorts before `lstm_9`,
-        and a checkpoint must fit a model whose layers are numbered otherwise.
-        """
-        return [
-            self._inner[name].stepper._in_order(layers[name]["layers"])
-            if name in self._inner
-            else layers[name]
-            for name in self._names
-        ]
-
-    def _with(self, state, states, reset):
-        """`state` with other states of the layers, and with the resets, which travel with it."""
-        layers = dict(zip(self._names, states, strict=True))
-        for name, inner in self._inner.items():
-            layers[name] = inner.stepper._with(state["layers"][name], layers[name], reset)
-        return {**state, "layers": layers, "reset": reset}
-
-    def _step_layer(self, node, args, kwargs, state, mask=None):
-        if state["reset"] is not None and _takes_reset(node.operation):
-            kwargs = {**kwargs, "reset": state["reset"]}
-        return super()._step_layer(node, args, kwargs, state, mask)
+    def _in_order(self, state):
+        return [state["layers"][name] for name in self._names]
 
 
-class _AsTheModelIsCalled:
-    """A layer without the `training` that the graph has recorded for it.
-
-    Keras records a dropout layer's default, False. Called with it, the layer would be off, and all
-    layers after it would take False from it; called without, it has what the outer call has.
-    """
-
-    def __init__(self, layer):
-        self.layer = layer
-
-    def __call__(self, *args, **kwargs):
-        kwargs.pop("training", None)
-        return self.layer(*args, **kwargs)
+def _check_resettable(layer):
+    who = f"`{layer.name}` ({type(layer).__name__})"
+    if getattr(layer, "stateful", False):
+        raise ValueError(
+            f"{who} was made with `stateful=True`, and TruncatedBPTT carries the states "
+            "itself. Make it without."
+        )
+    if takes_reset(layer):
+        return
+    if keras.tree.flatten(layer.get_initial_state(1, 1)):
+        raise ValueError(
+            f"{who} looks back in time and its state cannot be reset, so documents in one row "
+            "would leak into each other. TruncatedBPTT takes recurrent layers (keras_seq.layers"
+            ".RNN, SimpleRNN, LSTM, GRU) and layers that act on each time step alone; train "
+            "this model with `fit` as it is, on whole sequences."
+        )
 
 
 def _check_inputs(model):
-    names = input_names(functional_of(model)) if is_functional(model) else [""]
+    names = input_names(model) if is_functional(model) else [""]
     if len(names) != 1:
         raise ValueError(
             f"`model` of TruncatedBPTT must have one input. Received a model with inputs {names}"
             ". Resets are no input of the model, because TruncatedBPTT hands them to its recurrent "
             "layers; and a context, such as an encoder's output, has no chunks."
         )
-
-
-def _takes_reset(layer):
-    return "reset" in inspect.signature(layer.call).parameters
 
 
 def _clear(states):

@@ -111,6 +111,13 @@ def test_a_masked_step_leaves_the_state_that_later_gates_see():
     assert_close(to_numpy(gates(layer, x, mask=MASK)), gru_gates(x, *weights, mask=MASK))
 
 
+def test_a_mask_of_numbers_is_cast_to_booleans():
+    x = normal(B, T, D)
+    layer, weights = built(ks.layers.LSTM(U))
+    got = to_numpy(gates(layer, x, mask=MASK.astype("int32")))
+    assert_close(got, lstm_gates("LSTM", x, weights, mask=MASK))
+
+
 def test_the_mask_that_travels_with_x_is_taken():
     x = normal(B, T, D)
     x[~MASK] = 0
@@ -171,8 +178,6 @@ def test_wrong_arguments_are_refused():
         gates(layer, x[..., :3])
     with pytest.raises(ValueError, match="`mask` of LSTM"):
         gates(layer, x, mask=MASK[:, :2])
-    with pytest.raises(TypeError, match="must be boolean"):
-        gates(layer, x, mask=MASK.astype("float32"))
     with pytest.raises(ValueError, match=r"must be \[h, c\]"):
         gates(layer, x, initial_state=[normal(B, U)])
 

@@ -55,6 +55,19 @@ def test_a_dense_layer_behind_the_window_is_an_autoregressive_model():
     np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_chunk_of_no_steps_gives_none_and_leaves_the_state_as_it_is(masked):
+    layer, x = CausalWindow(3), random_x(2, 4, 2)
+    _, state = layer(x, return_state=True)
+    mask = {"mask": np.zeros((2, 0), bool)} if masked else {}
+    nothing, after = layer(x[:, :0], initial_state=state, return_state=True, **mask)
+    assert nothing.shape == (2, 0, 6)
+    np.testing.assert_array_equal(*(ops.convert_to_numpy(s["window"]) for s in (state, after)))
+    assert layer(x[:, :0], **mask).shape == (2, 0, 6)
+    _, start = layer(x[:, :0], return_state=True, **mask)
+    np.testing.assert_array_equal(ops.convert_to_numpy(start["window"]), 0)
+
+
 def test_what_is_wrong_is_told():
     with pytest.raises(ValueError, match="`size` of CausalWindow"):
         CausalWindow(0)

@@ -84,6 +84,46 @@ def test_symbolic_calls_know_the_shapes_of_attention_scores():
     assert (y.shape, scores.shape) == ((None, 5, 4), (None, 2, 5, 7))
 
 
+class Doubled(SequenceLayer):
+    """As Keras' own layers are written: `input_shape` is the name of the shape."""
+
+    def call(self, inputs, initial_state=None, return_state=False):
+        y = ops.concatenate([inputs, inputs], axis=-1)
+        return (y, ()) if return_state else y
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], 2 * input_shape[-1])
+
+
+class WithMean(SequenceLayer):
+    """Puts the mean of a context next to each step."""
+
+    def call(self, x, context=None, initial_state=None, return_state=False):
+        state = ops.mean(context, axis=1) if initial_state is None else initial_state
+        shape = (*ops.shape(x)[:2], state.shape[-1])
+        y = ops.concatenate([x, ops.broadcast_to(ops.expand_dims(state, 1), shape)], axis=-1)
+        return (y, state) if return_state else y
+
+    def compute_output_shape(self, input_shape, context_shape):
+        return (*input_shape[:-1], input_shape[-1] + context_shape[-1])
+
+
+def test_an_output_shape_may_be_written_as_in_keras():
+    x, context = keras.Input((None, 3)), keras.Input((None, 5))
+    y = Doubled()(x)
+    z = WithMean()(y, context=context)
+    assert (y.shape, z.shape) == ((None, None, 6), (None, None, 11))
+    model = keras.Model([x, context], z)
+    x, context = normal(2, 4, 3), normal(2, 6, 5, seed=2)
+    mean = np.repeat(context.mean(1, keepdims=True), 4, axis=1)
+    expected = np.concatenate([x, x, mean], axis=-1)
+    np.testing.assert_allclose(ops.convert_to_numpy(model([x, context])), expected, atol=1e-6)
+
+
+def test_a_layer_without_an_output_shape_is_traced_for_it():
+    assert TwoSided()(keras.Input((None, 3))).shape == (None, None, 3)
+
+
 def test_the_mask_travels_on_where_the_time_axis_does():
     tokens = np.array([[3, 4, 0], [5, 0, 0]])
     embed = keras.layers.Embedding(9, 4, mask_zero=True)

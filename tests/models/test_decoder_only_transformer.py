@@ -30,7 +30,7 @@ def language_model(**arguments):
         {},
         {**LLAMA, "num_key_value_heads": 1, "sequence_length": None},
         {"positions": "sinusoidal", "normalize_first": False},
-        {"positions": "interleaved", "mask_zero": False},
+        {"positions": "interleaved", "padding_id": None},
         {"positions": "alibi", "sliding_window": 3, "tie_embeddings": False},
         {"positions": "none", "num_layers": 2},
     ],
@@ -79,11 +79,11 @@ def test_it_saves_with_one_matrix(arguments, tmp_path):
     np.testing.assert_allclose(numpy(loaded(TOKENS)), numpy(model(TOKENS)), atol=1e-6)
 
 
-@pytest.mark.parametrize("mask_zero", [True, False])
-def test_the_mask_reaches_the_loss_where_zero_is_padding(mask_zero):
-    mask = get_mask(language_model(mask_zero=mask_zero, **LLAMA)(TOKENS))
-    if mask_zero:
-        np.testing.assert_array_equal(numpy(mask), TOKENS != 0)
+@pytest.mark.parametrize("padding_id", [0, 9, None])
+def test_the_mask_of_the_padding_reaches_the_loss(padding_id):
+    mask = get_mask(language_model(padding_id=padding_id, **LLAMA)(TOKENS))
+    if padding_id is not None:
+        np.testing.assert_array_equal(numpy(mask), TOKENS != padding_id)
     else:
         assert mask is None
 

@@ -21,7 +21,7 @@ def transformer(source=10, target=10, **arguments):
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"positions": "interleaved", "normalize_first": False, "attention_bias": False},
+        {"positions": "interleaved", "normalize_first": False, "use_attention_bias": False},
         {"positions": "learned", "normalization": "rms", "gated": True, "use_bias": False},
         {"positions": "rotary", "num_key_value_heads": 1, "sequence_length": None},
         {"positions": "alibi", "tie_embeddings": True, "share_embeddings": True},

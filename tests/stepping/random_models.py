@@ -61,7 +61,7 @@ class _Builder:
         return bool(self.rng.random() < share)
 
     def model(self):
-        tokens = keras.Input((None,), dtype="int32", name="target")
+        tokens = self.tokens()
         inputs, self.memory, self.vector = self.pick(
             *[self.nothing] * 3, self.text, self.image, self.numbers
         )()
@@ -80,6 +80,9 @@ class _Builder:
         # The target is the first input or the last.
         inputs = {t.name: t for t in ([*inputs, tokens] if self.chance(0.5) else [tokens, *inputs])}
         return keras.Model(inputs, logits)
+
+    def tokens(self):
+        return keras.Input((None,), dtype="int32", name="target")
 
     def randomise(self, model):
         """Large random weights, so that nothing hides behind zeros and ties are unlikely."""
@@ -124,7 +127,7 @@ class _Builder:
         vector = layers.Dense(self.width, activation="tanh")(state)
         return [state], layers.RepeatVector(2)(vector), vector
 
-    # The target's way
+    # On the path of the target
 
     def embedding(self, tokens):
         kind = self.pick("plain", *PositionalEmbedding.kinds)

@@ -1,4 +1,4 @@
-"""Masks on the way from the target: given by hand, made by Keras, or travelling with tensors."""
+"""Masks on the path of the target: given by hand, made by Keras, or travelling with tensors."""
 
 import keras
 import numpy as np

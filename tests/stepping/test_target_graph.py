@@ -7,8 +7,8 @@ from tests.generation.generation_models import hybrid, translator
 
 def test_the_encoder_is_context_and_the_decoder_is_not():
     graph = TargetGraph(translator("transformer"))
-    context = {node.operation.name for node in graph.context_nodes}
-    target = {node.name for node in graph.target_nodes}
+    context = {call.name for call in graph.context_steps}
+    target = {call.name for call in graph.target_calls}
     assert {"encoder_0", "encoder_1", "memory"} <= context
     assert {"decoder_0", "decoder_1", "logits"} <= target
     assert not context & target

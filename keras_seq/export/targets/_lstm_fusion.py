@@ -1,8 +1,5 @@
 """The forms that a recurrence can take in a LiteRT file, and which one a layer gets."""
 
-import contextlib
-import functools
-import inspect
 import uuid
 
 import keras
@@ -10,86 +7,72 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from keras_seq.layers.recurrent._scan_tensorflow import unroll
-from keras_seq.layers.recurrent.lstm_gru import LSTM
-from keras_seq.layers.recurrent.rnn import RNN
-from keras_seq.layers.sequence_layer import implicit_mask
+from keras_seq.layers.recurrent._engine import Form, recurrence_form
+from keras_seq.layers.recurrent.gated_cell import GatedCell
+from keras_seq.layers.recurrent.lstm import LSTMCell
 
 # LiteRT packs a kernel anew for each product of the graph. Copies of it that together leave a
-# core's cache cost more than the loop's turns that they save (measured).
+# core's cache cost more than the loop's iterations that they save (measured).
 _LARGEST_COPIES, _MOST_STEPS = 2**20, 8
 
 
-@contextlib.contextmanager
 def recurrences_in_form(form, weight_bytes=4):
-    """Recurrent layers that are traced inside take the form.
+    """Recurrent layers that are traced inside this context take the form.
 
     Args:
-        form: "fused" (an LSTM that allows it; the loop elsewhere), "loop", an int (time steps a
-            turn of the loop), or `None` to choose for each layer by its size.
+        form: "fused" (an LSTM that allows it; the loop elsewhere), "loop", an int (time steps in an
+            iteration of the loop), or `None` to choose for each layer by its size.
         weight_bytes: of a number in a kernel, 4 for float32, 1 for int8.
     """
-    original = RNN.call
-    signature = inspect.signature(original)
-
-    @functools.wraps(original)
-    def call(self, *args, **kwargs):
-        if form == "fused":
-            given = signature.bind(self, *args, **kwargs).arguments
-            if is_fusable(self, given):
-                return fused_lstm(self, given["x"])
-        steps = best_steps(self, weight_bytes) if form is None else form
-        with unroll(steps if isinstance(steps, int) else 1):
-            return original(self, *args, **kwargs)
-
-    RNN.call = call
-    try:
-        yield
-    finally:
-        RNN.call = original
+    if form == "fused":
+        return recurrence_form(lambda layer: Form(fused=fused_lstm))
+    if form == "loop":
+        return recurrence_form(lambda layer: Form())
+    if form is not None:
+        return recurrence_form(lambda layer: Form(steps_per_iteration=form))
+    return recurrence_form(
+        lambda layer: Form(steps_per_iteration=best_steps(layer.cell, weight_bytes))
+    )
 
 
-def best_steps(layer, weight_bytes):
-    """Time steps a turn of the loop: as many as the cache has room for copies of the kernel.
+def best_steps(cell, weight_bytes):
+    """Time steps in an iteration: as many as the cache has room for copies of the kernels.
 
     The fused LSTM is not among the choices, because the loop was faster at each size measured
     (`benchmarks/litert_recurrent.py`): there, x W of all time steps is one matrix product.
     """
-    size = weight_bytes * int(np.prod(layer.cell.recurrent_kernel.shape))
-    return min(_MOST_STEPS, max(1, _LARGEST_COPIES // size))
+    if isinstance(cell, GatedCell):
+        kernels = [cell.recurrent_kernel]
+    else:
+        kernels = [w for w in getattr(cell, "weights", []) if len(w.shape) > 1]
+    size = weight_bytes * sum(int(np.prod(kernel.shape)) for kernel in kernels)
+    return min(_MOST_STEPS, max(1, _LARGEST_COPIES // max(1, size)))
 
 
-def is_fusable(layer, given):
-    """Whether the fused LSTM computes a call of the layer: from zeros, all rows, outputs alone.
-
-    Args:
-        layer: an `RNN`.
-        given: the call's arguments by name.
-    """
-    x, cell = given["x"], layer.cell
-    others = ("initial_state", "reset", "return_state")
+def is_fusable(cell, x):
+    """Whether the fused LSTM computes the cell."""
     return (
-        type(layer) is LSTM
+        type(cell) is LSTMCell
         and x.shape[0] is not None  # the operator's state has a fixed batch
-        and not any(given.get(name) is not None and given[name] is not False for name in others)
-        and implicit_mask(x, given.get("mask")) is None
-        and not (layer.stateful or layer.return_state or cell.zoneout)
         and cell.activation is keras.activations.tanh
         and cell.recurrent_activation is keras.activations.sigmoid
-        and layer.compute_dtype == "float32"
+        and x.dtype == tf.float32
     )
 
 
-def fused_lstm(layer, x):
-    """Outputs of an `LSTM` layer as a function that the converter takes for its fused LSTM.
+def fused_lstm(cell, x, reverse):
+    """Outputs (B, T, U) of a run as a function that the converter takes for its fused LSTM.
+
+    `None` where the operator does not compute the cell; see `Form.fused`.
 
     The operator keeps its state from one run of a file to the next, and a client who does not know
     would get a second sequence that goes on where the first one ended. So each sequence begins with
     a step that empties the state, its output left out: an additional feature, which is zero in all
     other steps, shuts the input, forget and output gates.
     """
-    cell = layer.cell
-    if layer.go_backwards:
+    if not is_fusable(cell, x):
+        return None
+    if reverse:
         x = tf.reverse(x, [1])
     with tf.init_scope():  # outside the graph that is traced; variables crash the converter
         kernel = ops.convert_to_numpy(cell.kernel)
@@ -105,7 +88,7 @@ def fused_lstm(layer, x):
     weights = [np.concatenate([kernel, shut]), recurrent_kernel, bias]
     weights = [tf.constant(w, x.dtype) for w in weights]
     outputs = _standard_lstm()(x, zeros, zeros, *weights)[1]
-    return outputs[:, 1:] if layer.return_sequences else outputs[:, -1]
+    return outputs[:, 1:]
 
 
 def _standard_lstm():

@@ -39,11 +39,28 @@ def _rotate_left(x, bits):
 
 
 def uniform(seed, size):
-    """(size,) float32 random numbers in [0, 1), multiples of 2^-24.
+    """Random numbers in [0, 1) as a function of a seed: how a `Sampler` asks for them.
+
+    They are the words of Threefry-2x32 (Salmon et al. 2011), of the row by the step, under the key
+    `seed`. A sampler that needs several numbers a row asks for a multiple of the rows.
 
     Args:
-        seed: (2,) int32 tensor; or (3,), a seed and the step that it is for.
+        seed: what a `Sampler` with `needs_seed` is called with: (3,) int32 tensor, a seed and the
+            step that it is for; or (2,), a seed alone.
         size: how many, a number or an int32 scalar tensor.
+
+    Returns:
+        (size,) float32, multiples of 2^-24.
+
+    Example:
+
+    ```python
+    import numpy as np
+    import keras_seq
+
+    u = keras_seq.generation.uniform(np.array([1, 2], "int32"), 1000)
+    print(float(np.mean(u)))  # about 0.5
+    ```
     """
     seed = ops.convert_to_tensor(seed, dtype="int32")
     rows = ops.arange(size, dtype="int32")

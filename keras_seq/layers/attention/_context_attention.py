@@ -4,8 +4,7 @@ import keras
 from keras import ops
 
 from keras_seq.layers._arguments import check_rank, check_rate
-from keras_seq.layers.attention._masked_softmax import masked_softmax
-from keras_seq.layers.attention._masking import checked_mask
+from keras_seq.layers.attention._masking import checked_mask, masked_softmax, move_nan_to_key
 from keras_seq.layers.sequence_layer import SequenceLayer
 
 
@@ -52,7 +51,8 @@ class ContextAttention(SequenceLayer):
         context = ops.cast(context, self.compute_dtype)
         if mask is None:
             mask = ops.ones_like(context[:, :, 0], dtype="bool")
-        return {"key": self._key(context), "value": context, "valid": mask}
+        key, value = move_nan_to_key(self._key(context), context)
+        return {"key": key, "value": value, "valid": mask}
 
     def call(
         self,

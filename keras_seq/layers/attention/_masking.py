@@ -1,10 +1,15 @@
-"""Masks of attention: which positions may be looked at."""
+"""Masks of attention: which positions may be attended to, and what no weight can hide."""
+
+import math
+
+import keras
+from keras import ops
 
 from keras_seq.layers.sequence_layer import implicit_mask, marks_positions
 
 
 def checked_mask(layer, name, x, mask, meaning="(B, T)"):
-    """`implicit_mask(x, mask)`, as long as `x`: a longer one would mark what is not written yet.
+    """`implicit_mask(x, mask)`, as long as `x`: a longer one would mask what is not written yet.
 
     Args:
         layer: whose call argument it is.
@@ -20,7 +25,62 @@ def checked_mask(layer, name, x, mask, meaning="(B, T)"):
     if mask is not None and not marks_positions(mask, x):
         raise ValueError(
             f"`{name}` of `{layer.name}` ({type(layer).__name__}) must have shape {meaning} = "
-            f"{tuple(x.shape[:2])}, one mark for each of the positions that are passed with it. "
+            f"{tuple(x.shape[:2])}, one value for each of the positions that are passed with it. "
             f"Received: shape {tuple(mask.shape)}"
         )
     return mask
+
+
+def masked_softmax(scores, attend=None, nonempty=False):
+    """softmax over the last axis, over the positions where `attend` is True.
+
+    Args:
+        scores: (..., S) floats; NaN and infinity count only where `attend` is True.
+        attend: booleans that broadcast to the scores' shape, True where S may be attended to, or
+            `None` for everywhere.
+        nonempty: whether the caller knows that every row has something to attend to, which saves
+            an operation.
+
+    Returns:
+        (..., S) weights that sum to one, or are all zero where nothing may be attended to.
+    """
+    if attend is not None:
+        # The lowest finite value, so that no score of what may be attended to is lower.
+        lowest = {"float16": -65504.0}.get(keras.backend.standardize_dtype(scores.dtype), -3e38)
+        scores = ops.where(attend, scores, ops.cast(lowest, scores.dtype))
+    # Keras warns of a softmax over one value, which is what attention to a single position is.
+    alone = scores.shape[-1] == 1
+    weights = _weight_of_one(scores) if alone else ops.softmax(scores, axis=-1)
+    if attend is None or nonempty:
+        return weights
+    return ops.where(attend, weights, ops.zeros_like(weights))
+
+
+def _weight_of_one(scores):
+    """The softmax over an axis of length one: 1, or NaN where the score is not finite."""
+    one = ops.ones_like(scores)
+    return ops.where(_is_finite(scores), one, math.nan * one)
+
+
+def move_nan_to_key(key, value):
+    """Values without NaN and infinity, and NaN keys where there were any.
+
+    A weight of zero does not hide a value that is not finite, for 0 NaN = NaN. A score does hide
+    it: `masked_softmax` replaces those that may not be attended to. So a position whose value is
+    not finite gets a NaN key, hence NaN scores: whoever attends to it gets NaN, nobody else does.
+
+    Args:
+        key: (..., K) floats.
+        value: (..., width) floats, the other axes as those of `key`.
+
+    Returns:
+        `(key, value)` of the same shapes.
+    """
+    finite = ops.all(_is_finite(value), axis=-1, keepdims=True)
+    nan = ops.cast(math.nan, key.dtype)
+    return ops.where(finite, key, nan), ops.where(finite, value, ops.zeros_like(value))
+
+
+def _is_finite(x):
+    """As `ops.isfinite`, which LiteRT does not have."""
+    return ops.abs(x) < math.inf

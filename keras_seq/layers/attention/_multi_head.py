@@ -5,15 +5,20 @@ import math
 import keras
 from keras import initializers, ops
 
-from keras_seq.layers._arguments import check_positive, check_rate
+from keras_seq.layers._arguments import check_positive, check_rate, is_number
 from keras_seq.layers._clone_initializer import clone_initializer
 from keras_seq.layers.attention._hoisted_kernels import hoist, matrix
-from keras_seq.layers.attention._masked_softmax import masked_softmax
+from keras_seq.layers.attention._masking import masked_softmax
 from keras_seq.layers.sequence_layer import SequenceLayer
+
+PROJECTIONS = ("query", "key", "value", "output")
 
 
 class MultiHeadAttention(SequenceLayer):
-    """H heads of queries, and G heads of keys and values that groups of H / G queries share."""
+    """H heads of queries, and G heads of keys and values that groups of H / G queries share.
+
+    A variant is a subclass that overrides `transform_query`, `transform_key` or `transform_scores`.
+    """
 
     def __init__(
         self,
@@ -26,6 +31,7 @@ class MultiHeadAttention(SequenceLayer):
         kernel_initializer="glorot_uniform",
         bias_initializer="zeros",
         seed=None,
+        scale=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -35,12 +41,14 @@ class MultiHeadAttention(SequenceLayer):
         check_positive(layer, key_dim=key_dim, value_dim=value_dim)
         check_heads(layer, num_heads, groups)
         check_rate(layer, dropout=dropout)
+        check_scale(layer, scale=scale)
         self.num_heads = num_heads
         self.key_dim = key_dim
         self.value_dim = value_dim
         self.num_key_value_heads = groups
         self.dropout = dropout
-        self.use_bias = use_bias
+        self.use_bias = checked_use_bias(layer, "use_bias", use_bias)
+        self.scale = scale
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
         self.seed = seed
@@ -48,6 +56,9 @@ class MultiHeadAttention(SequenceLayer):
 
     def _build_projections(self, query_features, context_features):
         """Weights as in `keras.layers.MultiHeadAttention` and `GroupQueryAttention`."""
+        with_bias = self.use_bias
+        if isinstance(with_bias, bool):
+            with_bias = PROJECTIONS if with_bias else ()
 
         def projection(name, kernel_shape, bias_shape):
             kernel = self.add_weight(
@@ -55,7 +66,7 @@ class MultiHeadAttention(SequenceLayer):
                 shape=kernel_shape,
                 initializer=clone_initializer(self.kernel_initializer),
             )
-            if not self.use_bias:
+            if name not in with_bias:
                 return kernel, None
             bias = self.add_weight(
                 name=f"{name}_bias",
@@ -94,17 +105,51 @@ class MultiHeadAttention(SequenceLayer):
             hoist(kernel, (kernel.shape[0], -1), self.compute_dtype)
         hoist(self.output_kernel, (-1, self.output_kernel.shape[-1]), self.compute_dtype)
 
+    def transform_query(self, query):
+        """A hook for subclasses: change the queries, before positions come in.
+
+        Args:
+            query: (B, T, H, K) floats, x W_Q + b_Q.
+
+        Returns:
+            (B, T, H, K) floats.
+        """
+        return query
+
+    def transform_key(self, key):
+        """A hook for subclasses: change the keys, before positions come in.
+
+        Args:
+            key: (B, S, G, K) floats, x W_K + b_K. The cache holds what is made of them here.
+
+        Returns:
+            (B, S, G, K) floats.
+        """
+        return key
+
+    def transform_scores(self, scores):
+        """A hook for subclasses: change the scores, before biases, mask and softmax.
+
+        Args:
+            scores: (B, H, T, S) floats, the scaled products of queries and keys. S may be the
+                places of a cache, so that it should act on each score alone.
+
+        Returns:
+            (B, H, T, S) floats.
+        """
+        return scores
+
     def _query(self, x):
-        return self._project(x, self.query_kernel, self.query_bias)
+        return self.transform_query(self._project(x, self.query_kernel, self.query_bias))
 
     def _key(self, x):
-        return self._project(x, self.key_kernel, self.key_bias)
+        return self.transform_key(self._project(x, self.key_kernel, self.key_bias))
 
     def _value(self, x):
         return self._project(x, self.value_kernel, self.value_bias)
 
     def _weights(self, query, key, attend, bias=None, attention_bias=None, nonempty=False):
-        """softmax(Q K^T / sqrt(K) + bias).
+        """softmax(transform_scores(Q K^T scale) + bias).
 
         Args:
             query: (B, H, T, K); key: (B, G, S, K).
@@ -116,15 +161,18 @@ class MultiHeadAttention(SequenceLayer):
         Returns:
             (B, H, T, S). Where nothing may be attended to the weights are zero.
         """
-        scores = self._grouped(query / math.sqrt(self.key_dim), ops.transpose(key, (0, 1, 3, 2)))
+        # With the usual scale a division, whose rounding is that of the papers' formula.
+        query = query / math.sqrt(self.key_dim) if self.scale is None else query * self.scale
+        scores = self._grouped(query, ops.transpose(key, (0, 1, 3, 2)))
+        scores = self.transform_scores(scores)
         if bias is not None:
-            scores = scores + bias
+            scores = scores + ops.cast(bias, scores.dtype)
         if attention_bias is not None:
             attention_bias = ops.convert_to_tensor(attention_bias)
             self._check_bias(attention_bias, scores.shape)
             attention_bias = ops.cast(attention_bias, scores.dtype)
             scores = scores + attention_bias
-            shown = attention_bias > -math.inf
+            shown = attention_bias != -math.inf  # so that a NaN is shown
             attend = shown if attend is None else ops.logical_and(attend, shown)
             nonempty = False
         return masked_softmax(scores, attend, nonempty)
@@ -140,7 +188,7 @@ class MultiHeadAttention(SequenceLayer):
         scores=True,
         training=None,
     ):
-        """softmax(Q K^T / sqrt(K) + biases) V.
+        """softmax(transform_scores(Q K^T scale) + biases) V.
 
         Args:
             query, key, value: as `_weights` and `_attend` take them.
@@ -154,6 +202,7 @@ class MultiHeadAttention(SequenceLayer):
         """
         drops = training and self.dropout
         plain = all(b is None for b in biases) and self.key_dim == self.value_dim
+        plain = plain and type(self).transform_scores is MultiHeadAttention.transform_scores
         if plain and not scores and not drops and has_fused_attention():
             return self._fused(query, key, value, attend, nonempty), None
         weights = self._weights(query, key, attend, *biases, nonempty)
@@ -165,10 +214,10 @@ class MultiHeadAttention(SequenceLayer):
             batch, time, length = ops.shape(query)[0], ops.shape(query)[2], ops.shape(key)[2]
             attend = ops.broadcast_to(attend, (batch, 1, time, length))
         query, key, value = time_first(query), time_first(key), time_first(value)
-        y = ops.dot_product_attention(query, key, value, mask=attend)
+        y = ops.dot_product_attention(query, key, value, mask=attend, scale=self.scale)
         if attend is not None and not nonempty:
-            seen = ops.transpose(ops.any(attend, axis=-1, keepdims=True), (0, 2, 1, 3))
-            y = ops.where(seen, y, ops.zeros_like(y))
+            attends = ops.transpose(ops.any(attend, axis=-1, keepdims=True), (0, 2, 1, 3))
+            y = ops.where(attends, y, ops.zeros_like(y))
         batch, time = ops.shape(y)[:2]
         return ops.reshape(y, (batch, time, self.num_heads * self.value_dim))
 
@@ -218,10 +267,11 @@ class MultiHeadAttention(SequenceLayer):
             "value_dim": self.value_dim,
             "num_key_value_heads": self.num_key_value_heads,
             "dropout": self.dropout,
-            "use_bias": self.use_bias,
+            "use_bias": self.use_bias if isinstance(self.use_bias, bool) else list(self.use_bias),
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
             "bias_initializer": initializers.serialize(self.bias_initializer),
             "seed": self.seed,
+            "scale": self.scale,
         }
 
 
@@ -234,6 +284,29 @@ def check_heads(layer, num_heads, groups):
             "of equal size share a key. "
             f"Received: num_heads={num_heads}, num_key_value_heads={groups}"
         )
+
+
+def check_scale(layer, **scales):
+    """Raise unless every named scale of the scores is `None` or a positive number."""
+    for name, value in scales.items():
+        if value is not None and (not is_number(value) or value <= 0):
+            raise ValueError(
+                f"`{name}` of {layer} is what scores are multiplied by and must be a positive "
+                f"number, or None for 1 / sqrt(key_dim). Received: {name}={value!r}"
+            )
+
+
+def checked_use_bias(layer, name, use_bias):
+    """`use_bias` as a boolean or a tuple of the projections that have a bias."""
+    if isinstance(use_bias, bool):
+        return use_bias
+    names = tuple(use_bias) if isinstance(use_bias, (list, tuple)) else (use_bias,)
+    if not all(projection in PROJECTIONS for projection in names):
+        raise ValueError(
+            f"`{name}` of {layer} must be True, False, or a list of the projections that have a "
+            f"bias, among {PROJECTIONS}. Received: {name}={use_bias!r}"
+        )
+    return names
 
 
 def has_fused_attention():

@@ -99,17 +99,25 @@ def in_blocks(query, sequence, window):
     Returns:
         `(query, sequence)` of shapes (B n, W, ...) and (B n, 2 W, ...), with n = ceil(T / W).
     """
-    time = ops.shape(query)[1]
+    batch, time = ops.shape(query)[:2]
     blocks = (time + window - 1) // window
     padding = blocks * window - time
 
     def cut(x, start=0):
         x = x[:, start : start + blocks * window]
-        return ops.reshape(x, (-1, window, *x.shape[2:]))
+        # All sizes are given: of an empty batch none could be inferred.
+        return ops.reshape(x, (batch * blocks, window, *x.shape[2:]))
 
     sequence = [_padded(x, padding) for x in sequence]
     pairs = [ops.concatenate([cut(x), cut(x, window)], axis=1) for x in sequence]
     return cut(_padded(query, padding)), pairs
+
+
+def from_blocks(y, batch, time):
+    """(B n, W, D), the outputs of `in_blocks`' queries, to (B, T, D)."""
+    window, features = y.shape[1:]
+    blocks = (time + window - 1) // window
+    return ops.reshape(y, (batch, blocks * window, features))[:, :time]
 
 
 def _padded(x, steps):

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_seq.layers._arguments import check_rank
-from keras_seq.layers.attention._masking import checked_mask
+from keras_seq.layers.attention._masking import checked_mask, move_nan_to_key
 from keras_seq.layers.attention._multi_head import MultiHeadAttention, heads_first
 
 
@@ -25,10 +25,12 @@ class MultiHeadCrossAttention(MultiHeadAttention):
         value_dim: width of each head's values; `key_dim` if `None`.
         num_key_value_heads: G, heads of keys and values, each shared by H / G heads of queries
             (Ainslie et al. 2023); H if `None`.
-        dropout: share of the attention weights to drop in training.
-        use_bias: whether the projections have biases.
+        dropout: fraction of the attention weights to drop in training.
+        use_bias: whether the projections have biases, or a list of those that have one, among
+            `"query"`, `"key"`, `"value"` and `"output"` (Qwen2 has the first three).
         kernel_initializer, bias_initializer: of the projections.
         seed: of the dropout.
+        scale: what scores are multiplied by; 1 / sqrt(key_dim) if `None`. T5 has 1.0.
 
     Call arguments, returns: see `call`.
 
@@ -76,10 +78,10 @@ class MultiHeadCrossAttention(MultiHeadAttention):
         self._hoist_kernels()
         mask = checked_mask(self, "context_mask", context, context_mask, "(B, S)")
         context = ops.cast(context, self.compute_dtype)
-        key, value = heads_first(self._key(context)), heads_first(self._value(context))
+        key, value = move_nan_to_key(self._key(context), self._value(context))
         if mask is None:
             mask = ops.ones_like(context[:, :, 0], dtype="bool")
-        return {"key": key, "value": value, "valid": mask}
+        return {"key": heads_first(key), "value": heads_first(value), "valid": mask}
 
     def call(
         self,

@@ -5,21 +5,23 @@ from keras import ops
 
 from keras_seq.layers._arguments import check_positive, check_rank
 from keras_seq.layers.attention._cache import append, check_room, check_state, empty_cache
-from keras_seq.layers.attention._masking import checked_mask
+from keras_seq.layers.attention._masking import checked_mask, move_nan_to_key
 from keras_seq.layers.attention._multi_head import MultiHeadAttention, heads_first
 from keras_seq.layers.attention._window import (
     after_chunk,
     age,
     before_chunk,
     distance_in_chunk,
+    from_blocks,
     in_blocks,
     nothing_before,
     ring_step,
 )
-from keras_seq.layers.positions.alibi import AlibiBias
-from keras_seq.layers.positions.rotary import RotaryEmbedding
-
-_POSITIONS = {"rotary": RotaryEmbedding, "alibi": AlibiBias}
+from keras_seq.layers.positions._known_schemes import (
+    SCHEMES,
+    checked_positions,
+    serialized_positions,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
@@ -36,23 +38,30 @@ class MultiHeadSelfAttention(MultiHeadAttention):
     `keras.layers.MultiHeadAttention` (`GroupQueryAttention` with `num_key_value_heads`), so
     `set_weights` works both ways.
 
+    A variant is a subclass that overrides `transform_query` or `transform_key` (normalized queries
+    and keys) or `transform_scores` (capped scores); it keeps the cache, the sliding window and the
+    positions. See docs/extending/attention.md.
+
     Args:
         num_heads: H.
         key_dim: K, width of each head's queries and keys.
         value_dim: width of each head's values; `key_dim` if `None`.
-        causal: whether a position sees only itself and earlier ones.
+        causal: whether a position attends only to itself and earlier ones.
         num_key_value_heads: G, heads of keys and values; groups of H / G heads of queries share one
             (Ainslie et al. 2023, section 2.2), which makes the cache H / G times smaller. H if
             `None`; 1 is multi-query attention.
-        sliding_window: W; position t sees the W positions up to t, itself included (Beltagy et al.
-            2020, section 3.1). Time and memory of a long call grow with T W. Needs `causal=True`.
-        positions: how scores know of positions: `None`, `"rotary"` (queries and keys are turned),
-            `"alibi"` (a penalty on distance), or a `RotaryEmbedding` or `AlibiBias`. A position is
-            a count of time steps, masked ones included.
-        dropout: share of the attention weights to drop in training.
-        use_bias: whether the projections have biases.
+        sliding_window: W; position t attends to the W positions up to t, itself included (Beltagy
+            et al. 2020, section 3.1). Time and memory of a long call grow with T W. Needs
+            `causal=True`.
+        positions: how scores know of positions: `None`, `"rotary"` (queries and keys are rotated),
+            `"alibi"` (a penalty on distance), or any `PositionScheme`, such as
+            `RotaryEmbedding(500000.0)`. A position is a count of time steps, masked ones included.
+        dropout: fraction of the attention weights to drop in training.
+        use_bias: whether the projections have biases, or a list of those that have one, among
+            `"query"`, `"key"`, `"value"` and `"output"` (Qwen2 has the first three).
         kernel_initializer, bias_initializer: of the projections.
         seed: of the dropout.
+        scale: what scores are multiplied by; 1 / sqrt(key_dim) if `None`. T5 has 1.0.
 
     Call arguments, returns: see `call`.
 
@@ -94,20 +103,17 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         self.causal = causal
         self.sliding_window = sliding_window
         check_window("MultiHeadSelfAttention", sliding_window, causal)
-        if isinstance(positions, dict):
-            positions = keras.saving.deserialize_keras_object(positions)
-        check_positions("MultiHeadSelfAttention", positions)
-        self.positions = positions
+        self.positions = checked_positions("MultiHeadSelfAttention", positions)
+        self.position_scheme = self.positions
         if isinstance(positions, str):
-            positions = _POSITIONS[positions](dtype=self.dtype_policy, name=positions)
-        self.rotary = positions if isinstance(positions, RotaryEmbedding) else None
-        self.alibi = positions if isinstance(positions, AlibiBias) else None
+            self.position_scheme = SCHEMES[positions](dtype=self.dtype_policy, name=positions)
 
     def build(self, input_shape):
         check_rank("MultiHeadSelfAttention", "x", input_shape, 3, "(B, T, D)")
         self._build_projections(input_shape[-1], input_shape[-1])
-        if self.rotary is not None:
-            self.rotary.build((*input_shape[:2], self.num_heads, self.key_dim))
+        # Another layer that shares the scheme may have built it.
+        if self.position_scheme is not None and not self.position_scheme.built:
+            self.position_scheme.build((*input_shape[:2], self.num_heads, self.key_dim))
 
     def get_initial_state(self, batch_size, max_length=None):
         """An empty KV cache.
@@ -186,23 +192,25 @@ class MultiHeadSelfAttention(MultiHeadAttention):
             self._check_bias_goes_with_state(attention_bias)
             check_state(self, x, initial_state)
         query, key, value = self._query(x), self._key(x), self._value(x)
-        if self.rotary is not None:
-            position = 0 if initial_state is None else initial_state["position"]
-            angles = self.rotary.angles(query, position)
-            query, key = self.rotary.turn(query, *angles), self.rotary.turn(key, *angles)
+        if self.position_scheme is not None:
+            positions = ops.arange(time, dtype="int32")
+            if initial_state is not None:
+                positions = initial_state["position"] + positions
+            query, key = self.position_scheme.transform(query, key, positions)
+        key, value = move_nan_to_key(key, value)
         explicit = return_attention_scores or attention_bias is not None
         blocks = self._goes_in_blocks(x.shape[1], initial_state, explicit)
         if self.sliding_window is not None and (blocks or initial_state is not None):
-            look = self._look_through_window
+            select = self._attend_through_window
         else:
-            look = self._look_everywhere
-        query, key, value, attend, distance, state = look(
+            select = self._attend_everywhere
+        query, key, value, attend, distance, state = select(
             query, key, value, mask, initial_state, blocks
         )
         bias = None
-        if self.alibi is not None:
-            bias = self.alibi.bias(distance, self.num_heads, query.dtype)
-        # Without masks a position sees itself at least.
+        if self.position_scheme is not None:
+            bias = self.position_scheme.bias(distance, self.num_heads)
+        # Without masks a position attends to itself at least.
         nonempty = self.causal and mask is None
         y, weights = self._mix(
             query,
@@ -215,7 +223,7 @@ class MultiHeadSelfAttention(MultiHeadAttention):
             training=training,
         )
         if blocks:
-            y = ops.reshape(y, (batch, -1, y.shape[2]))[:, :time]
+            y = from_blocks(y, batch, time)
         returns = (self._output(y),)
         if return_attention_scores:
             returns += (weights,)
@@ -223,8 +231,8 @@ class MultiHeadSelfAttention(MultiHeadAttention):
             returns += (state,)
         return returns if len(returns) > 1 else returns[0]
 
-    def _look_everywhere(self, query, key, value, mask, state, blocks):
-        """Who looks at whom in the sequence itself, or in the cache.
+    def _attend_everywhere(self, query, key, value, mask, state, blocks):
+        """Who attends to whom in the sequence itself, or in the cache.
 
         Returns:
             `(query, key, value, attend, distance, state)`: (B, H, T, K), twice (B, G, S, K),
@@ -244,8 +252,8 @@ class MultiHeadSelfAttention(MultiHeadAttention):
                 attend = self._near(distance, attend)
         return query, key, value, attend, distance, state
 
-    def _look_through_window(self, query, key, value, mask, state, blocks):
-        """The same where what may be seen is the last W positions: see `sliding_window`."""
+    def _attend_through_window(self, query, key, value, mask, state, blocks):
+        """The same where only the last W positions are visible: see `sliding_window`."""
         length = self.sliding_window if state is None else state["key"].shape[2]
         if state is not None:
             if length < self.sliding_window:  # nothing may be forgotten yet
@@ -297,14 +305,11 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         return tuple(x_shape)
 
     def get_config(self):
-        positions = self.positions
-        if isinstance(positions, keras.layers.Layer):
-            positions = keras.saving.serialize_keras_object(positions)
         return {
             **super().get_config(),
             "causal": self.causal,
             "sliding_window": self.sliding_window,
-            "positions": positions,
+            "positions": serialized_positions(self.positions),
         }
 
 
@@ -317,14 +322,4 @@ def check_window(layer, sliding_window, causal):
         raise ValueError(
             f"`sliding_window` of {layer} counts back from each position and needs `causal=True`. "
             f"Received: sliding_window={sliding_window}, causal=False"
-        )
-
-
-def check_positions(layer, positions):
-    """Raise unless self-attention knows `positions`."""
-    known = positions in _POSITIONS if isinstance(positions, str) else positions is None
-    if not known and not isinstance(positions, tuple(_POSITIONS.values())):
-        raise ValueError(
-            f"`positions` of {layer} must be None, one of {list(_POSITIONS)}, a RotaryEmbedding or "
-            f"an AlibiBias. Received: {positions!r}"
         )

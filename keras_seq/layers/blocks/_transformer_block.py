@@ -1,18 +1,18 @@
 """What the encoder and decoder blocks share: arguments, sublayers, residual connections."""
 
+import inspect
+
 import keras
 from keras import initializers
 
 from keras_seq.layers._arguments import check_epsilon, check_positive, check_rate
 from keras_seq.layers._clone_initializer import clone_initializer
-from keras_seq.layers.attention._multi_head import check_heads
-from keras_seq.layers.attention.self_attention import (
-    MultiHeadSelfAttention,
-    check_positions,
-    check_window,
-)
+from keras_seq.layers.attention._multi_head import check_heads, check_scale, checked_use_bias
+from keras_seq.layers.attention.self_attention import MultiHeadSelfAttention, check_window
+from keras_seq.layers.blocks._activations import get_activation, serialize_activation
 from keras_seq.layers.blocks.feed_forward import FeedForward
 from keras_seq.layers.blocks.rms_normalization import RMSNormalization
+from keras_seq.layers.positions._known_schemes import checked_positions, serialized_positions
 from keras_seq.layers.sequence_layer import SequenceLayer
 
 
@@ -32,28 +32,33 @@ class TransformerBlock(SequenceLayer):
         normalization="layer",
         gated=False,
         use_bias=True,
-        attention_bias=None,
+        use_attention_bias=None,
         num_key_value_heads=None,
         sliding_window=None,
         positions=None,
+        key_dim=None,
+        attention_scale=None,
+        attention_class=None,
         seed=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         layer = type(self).__name__
-        if isinstance(positions, dict):
-            positions = keras.saving.deserialize_keras_object(positions)
         check_positive(layer, intermediate_dim=intermediate_dim)
+        if key_dim is not None:
+            check_positive(layer, key_dim=key_dim)
         check_heads(layer, num_heads, 1 if num_key_value_heads is None else num_key_value_heads)
         check_rate(layer, dropout=dropout)
         check_epsilon(layer, layer_norm_epsilon=layer_norm_epsilon)
         check_window(layer, sliding_window, causal=True)
-        check_positions(layer, positions)
+        check_scale(layer, attention_scale=attention_scale)
+        if use_attention_bias is not None:
+            use_attention_bias = checked_use_bias(layer, "use_attention_bias", use_attention_bias)
         normalization_layer(normalization)  # which refuses unknown ones
         self.intermediate_dim = intermediate_dim
         self.num_heads = num_heads
         self.dropout = dropout
-        self.activation = keras.activations.get(activation)
+        self.activation = get_activation(activation)
         self.layer_norm_epsilon = layer_norm_epsilon
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
@@ -61,14 +66,18 @@ class TransformerBlock(SequenceLayer):
         self.normalization = normalization
         self.gated = gated
         self.use_bias = use_bias
-        self.attention_bias = attention_bias
+        self.use_attention_bias = use_attention_bias
         self.num_key_value_heads = num_key_value_heads
         self.sliding_window = sliding_window
-        self.positions = positions
+        self.positions = checked_positions(layer, positions)
+        self.key_dim = key_dim
+        self.attention_scale = attention_scale
+        self.attention_class = _checked_class(layer, attention_class)
         self.seed = seed
 
     def _build_self_attention(self, shape, causal):
-        self.self_attention = MultiHeadSelfAttention(
+        attention_class = self.attention_class or MultiHeadSelfAttention
+        self.self_attention = attention_class(
             causal=causal,
             num_key_value_heads=self.num_key_value_heads,
             sliding_window=self.sliding_window,
@@ -109,16 +118,22 @@ class TransformerBlock(SequenceLayer):
         return norm
 
     def _attention_arguments(self, features):
-        if features is None or features % self.num_heads:
-            raise ValueError(
-                f"The features D of `x` of {type(self).__name__} must be a multiple of "
-                f"`num_heads`. Received: D={features}, num_heads={self.num_heads}"
-            )
+        key_dim = self.key_dim
+        if key_dim is None:
+            if features is None or features % self.num_heads:
+                raise ValueError(
+                    f"The features D of `x` of {type(self).__name__} must be a multiple of "
+                    "`num_heads`, unless `key_dim` is given. "
+                    f"Received: D={features}, num_heads={self.num_heads}"
+                )
+            key_dim = features // self.num_heads
+        use_bias = self.use_bias if self.use_attention_bias is None else self.use_attention_bias
         return {
             "num_heads": self.num_heads,
-            "key_dim": features // self.num_heads,
+            "key_dim": key_dim,
             "dropout": self.dropout,
-            "use_bias": self.use_bias if self.attention_bias is None else self.attention_bias,
+            "use_bias": use_bias,
+            "scale": self.attention_scale,
             "kernel_initializer": clone_initializer(self.kernel_initializer),
             "bias_initializer": clone_initializer(self.bias_initializer),
             "seed": self._next_seed(),
@@ -153,15 +168,15 @@ class TransformerBlock(SequenceLayer):
         return tuple(x_shape)
 
     def get_config(self):
-        positions = self.positions
-        if isinstance(positions, keras.layers.Layer):
-            positions = keras.saving.serialize_keras_object(positions)
+        use_attention_bias = self.use_attention_bias
+        if isinstance(use_attention_bias, tuple):
+            use_attention_bias = list(use_attention_bias)
         return {
             **super().get_config(),
             "intermediate_dim": self.intermediate_dim,
             "num_heads": self.num_heads,
             "dropout": self.dropout,
-            "activation": keras.activations.serialize(self.activation),
+            "activation": serialize_activation(self.activation),
             "layer_norm_epsilon": self.layer_norm_epsilon,
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
             "bias_initializer": initializers.serialize(self.bias_initializer),
@@ -169,21 +184,43 @@ class TransformerBlock(SequenceLayer):
             "normalization": self.normalization,
             "gated": self.gated,
             "use_bias": self.use_bias,
-            "attention_bias": self.attention_bias,
+            "use_attention_bias": use_attention_bias,
             "num_key_value_heads": self.num_key_value_heads,
             "sliding_window": self.sliding_window,
-            "positions": positions,
+            "positions": serialized_positions(self.positions),
+            "key_dim": self.key_dim,
+            "attention_scale": self.attention_scale,
+            "attention_class": self.attention_class
+            and keras.saving.get_registered_name(self.attention_class),
             "seed": self.seed,
         }
 
 
+def _checked_class(layer, attention_class):
+    """`attention_class` as a class, or `None`; configurations have its registered name."""
+    if attention_class is None:
+        return None
+    given = attention_class
+    if isinstance(given, str):
+        attention_class = keras.saving.get_registered_object(given)
+    if not (
+        inspect.isclass(attention_class) and issubclass(attention_class, MultiHeadSelfAttention)
+    ):
+        raise ValueError(
+            f"`attention_class` of {layer} must be a subclass of MultiHeadSelfAttention, or the "
+            "name under which `keras.saving.register_keras_serializable` registered one. "
+            f"Received: {given!r}"
+        )
+    return attention_class
+
+
 def normalization_layer(normalization, epsilon=1e-5, use_bias=True, **kwargs):
-    """Layer normalisation (Ba et al. 2016) or RMS normalisation (Zhang & Sennrich 2019).
+    """Layer normalization (Ba et al. 2016) or RMS normalization (Zhang & Sennrich 2019).
 
     Args:
         normalization: `"layer"` or `"rms"`.
         epsilon: added to the variance or the mean square.
-        use_bias: whether a layer normalisation has a bias; the other has none.
+        use_bias: whether a layer normalization has a bias; the other has none.
         **kwargs: `name` and `dtype`.
 
     Raises:

@@ -14,26 +14,31 @@ class TransformerEncoderBlock(TransformerBlock):
         x = norm(x + self_attention(x))
         y = norm(x + feed_forward(x))
 
-    (Vaswani et al. 2017, section 3.1.) With `normalize_first` the normalisation moves to the
+    (Vaswani et al. 2017, section 3.1.) With `normalize_first` the normalization moves to the
     sublayers' inputs, `y = x + feed_forward(norm(x))` (Xiong et al. 2020). With `causal=True` the
     block can be stepped; its state is the attention's KV cache.
 
     Args:
         intermediate_dim: width inside the feed-forward network.
-        num_heads: H; D must be a multiple of it.
-        dropout: share to drop of the attention weights and of each sublayer's output.
-        activation: of the feed-forward network.
-        layer_norm_epsilon: of the normalisations, whichever they are.
+        num_heads: H; D must be a multiple of it unless `key_dim` is given.
+        dropout: fraction to drop of the attention weights and of each sublayer's output.
+        activation: of the feed-forward network, see `FeedForward`.
+        layer_norm_epsilon: of the normalizations, whichever they are.
         kernel_initializer, bias_initializer: of the attention and the feed-forward network.
-        normalize_first: pre-norm instead of post-norm; the model then ends with a normalisation.
+        normalize_first: pre-norm instead of post-norm; the model then ends with a normalization.
         normalization: `"layer"` or `"rms"` (Zhang & Sennrich 2019).
         gated: whether the feed-forward network is gated (Shazeer 2020), see `FeedForward`.
-        use_bias: whether projections, feed-forward network and layer normalisations have biases.
-        attention_bias: whether the attention's projections have biases (the paper's have none);
-            `use_bias` if `None`.
+        use_bias: whether projections, feed-forward network and layer normalizations have biases.
+        use_attention_bias: whether the attention's projections have biases (the paper's have none),
+            or a list of those that have one, see `MultiHeadSelfAttention`; `use_bias` if `None`.
         num_key_value_heads, sliding_window, positions: of the self-attention, see
-            `MultiHeadSelfAttention`; `positions` is `None`, `"rotary"`, `"alibi"` or a layer.
-        causal: whether a position sees only itself and earlier ones.
+            `MultiHeadSelfAttention`; `positions` is `None`, `"rotary"`, `"alibi"` or a
+            `PositionScheme`. A scheme that several blocks are given is shared by them.
+        key_dim: width of each head; D / num_heads if `None`.
+        attention_scale: what scores are multiplied by; 1 / sqrt(key_dim) if `None`. T5 has 1.0.
+        attention_class: a subclass of `MultiHeadSelfAttention` to use in its place, registered for
+            saving, see docs/extending/attention.md.
+        causal: whether a position attends only to itself and earlier ones.
         seed: of the dropout.
 
     Call arguments, returns: see `call`.

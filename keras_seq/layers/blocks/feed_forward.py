@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_seq.layers._arguments import check_positive, check_rate
 from keras_seq.layers._clone_initializer import clone_initializer
+from keras_seq.layers.blocks._activations import get_activation, serialize_activation
 from keras_seq.layers.sequence_layer import SequenceLayer
 
 
@@ -22,8 +23,9 @@ class FeedForward(SequenceLayer):
     Args:
         intermediate_dim: width between the layers. A gated network has as many weights as a plain
             one that is 3/2 as wide.
-        activation: between the layers.
-        dropout: share of the intermediate features to drop in training.
+        activation: between the layers: a function or a name that Keras knows, or `"gelu_tanh"`
+            (also `"gelu_approximate"`), the tanh approximation of GELU that GPT-2 and Gemma have.
+        dropout: fraction of the intermediate features to drop in training.
         gated: whether to multiply the activations by a linear layer.
         use_bias: whether the layers have biases.
         kernel_initializer, bias_initializer: of all layers.
@@ -61,7 +63,7 @@ class FeedForward(SequenceLayer):
         check_positive("FeedForward", intermediate_dim=intermediate_dim)
         check_rate("FeedForward", dropout=dropout)
         self.intermediate_dim = intermediate_dim
-        self.activation = keras.activations.get(activation)
+        self.activation = get_activation(activation)
         self.dropout = dropout
         self.gated = gated
         self.use_bias = use_bias
@@ -118,7 +120,7 @@ class FeedForward(SequenceLayer):
         return {
             **super().get_config(),
             "intermediate_dim": self.intermediate_dim,
-            "activation": keras.activations.serialize(self.activation),
+            "activation": serialize_activation(self.activation),
             "dropout": self.dropout,
             "gated": self.gated,
             "use_bias": self.use_bias,

@@ -5,10 +5,11 @@ import numpy as np
 from keras import ops
 
 from keras_seq.layers._arguments import check_rank
+from keras_seq.layers.positions.position_scheme import PositionScheme
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
-class AlibiBias(keras.layers.Layer):
+class AlibiBias(PositionScheme):
     r"""The further away, the less attention: a penalty on the scores (Press et al. 2022, ALiBi).
 
         y[h, t, s] = scores[h, t, s] - m_h |t - s|
@@ -65,21 +66,11 @@ class AlibiBias(keras.layers.Layer):
         time, sources = ops.shape(attention_scores)[2:]
         t = ops.expand_dims(sources - time + ops.arange(time, dtype="int32"), 1)
         distance = t - ops.arange(sources, dtype="int32")
-        return attention_scores + self.bias(distance, heads, attention_scores.dtype)
+        return attention_scores + ops.cast(self.bias(distance, heads), attention_scores.dtype)
 
-    def bias(self, distance, num_heads, dtype):
-        """What is added to the scores.
-
-        Args:
-            distance: (T, S) int32, position of the query minus that of the key.
-            num_heads: H.
-            dtype: of the result.
-
-        Returns:
-            (H, T, S) floats.
-        """
+    def bias(self, distance, num_heads):
         steepness = ops.convert_to_tensor(-self.slopes(num_heads).reshape(-1, 1, 1))
-        return ops.cast(steepness * ops.cast(ops.abs(distance), "float32"), dtype)
+        return steepness * ops.cast(ops.abs(distance), "float32")
 
     def slopes(self, num_heads):
         """(H,) float32 NumPy array of the heads' slopes."""

@@ -1,12 +1,14 @@
 """Token embedding plus position (Vaswani et al. 2017, sections 3.4 and 3.5)."""
 
 import math
+import numbers
 
 import keras
 import numpy as np
 from keras import initializers, ops
 
 from keras_seq.layers._arguments import check_positive, check_rank
+from keras_seq.layers._keras_private import set_mask
 from keras_seq.layers.attention._cache import check_room, indices
 from keras_seq.layers.sequence_layer import SequenceLayer
 
@@ -67,6 +69,26 @@ def _check_even(dim):
         )
 
 
+def check_padding_id(layer, vocabulary_size, **ids):
+    """Raise unless every named id is one of the V ids."""
+    for name, value in ids.items():
+        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        if not whole or not 0 <= value < vocabulary_size:
+            raise ValueError(
+                f"`{name}` of {layer} must be a token id in [0, {vocabulary_size}). "
+                f"Received: {name}={value!r}"
+            )
+
+
+def _check_offset(kind, offset):
+    whole = isinstance(offset, numbers.Integral) and not isinstance(offset, bool)
+    if not whole or offset < 0 or (offset and kind != "learned"):
+        raise ValueError(
+            "`position_offset` of PositionalEmbedding must be an int of at least 0, and 0 unless "
+            f"`kind` is 'learned'. Received: position_offset={offset!r}, kind={kind!r}"
+        )
+
+
 @keras.saving.register_keras_serializable(package="keras_seq")
 class PositionalEmbedding(SequenceLayer):
     r"""Token embedding, scaled, plus a vector for the position; and back, to logits.
@@ -79,7 +101,7 @@ class PositionalEmbedding(SequenceLayer):
     Called with `reverse=True` it is the output layer of a language model whose weights are tied to
     the embedding (section 3.4; Press & Wolf 2017), as in `keras.layers.ReversibleEmbedding`:
 
-        logits_t = x_t E^T
+        logits_t = x_t E^T + c
 
     Args:
         vocabulary_size: V, token ids are in [0, V).
@@ -87,10 +109,14 @@ class PositionalEmbedding(SequenceLayer):
         sequence_length: the largest number of positions; needed unless `kind` is `"none"`.
         kind: `"sinusoidal"`, sines and cosines in two halves, `"interleaved"`, the same in the
             paper's layout (see `sinusoidal_positions`), `"learned"`, or `"none"`.
-        mask_zero: whether token 0 is padding; then the layer attaches a mask.
+        mask_zero: whether `padding_id` is padding; then the layer attaches a mask.
         scale_embeddings: whether the token's vector is scaled by sqrt(D); GPT-2 does not.
         embeddings_initializer: of the token table; N(0, 1/D) if `None`, which the scale turns into
             unit variance. Learned positions start as N(0, 0.02^2).
+        padding_id: the id of padding, 0 by default. BART has 1, Marian V - 1.
+        position_offset: rows of the learned table before the one of the first time step, so that
+            the table has `sequence_length + position_offset` rows. BART has 2.
+        use_reverse_bias: whether the logits have a bias c, a weight that starts at zero.
 
     Call arguments, returns: see `call`.
 
@@ -122,6 +148,9 @@ class PositionalEmbedding(SequenceLayer):
         mask_zero=True,
         scale_embeddings=True,
         embeddings_initializer=None,
+        padding_id=0,
+        position_offset=0,
+        use_reverse_bias=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -134,6 +163,8 @@ class PositionalEmbedding(SequenceLayer):
             check_positive("PositionalEmbedding", sequence_length=sequence_length)
         if kind in ("sinusoidal", "interleaved"):
             _check_even(dim)
+        check_padding_id("PositionalEmbedding", vocabulary_size, padding_id=padding_id)
+        _check_offset(kind, position_offset)
         self.vocabulary_size = vocabulary_size
         self.dim = dim
         self.sequence_length = sequence_length
@@ -143,6 +174,9 @@ class PositionalEmbedding(SequenceLayer):
         self.embeddings_initializer = initializers.get(
             embeddings_initializer or initializers.RandomNormal(stddev=dim**-0.5)
         )
+        self.padding_id = padding_id
+        self.position_offset = position_offset
+        self.use_reverse_bias = use_reverse_bias
         self.autocast = False  # token ids stay what they are; float16 cannot count beyond 2048
 
     def build(self, input_shape):
@@ -152,11 +186,16 @@ class PositionalEmbedding(SequenceLayer):
             shape=(self.vocabulary_size, self.dim),
             initializer=self.embeddings_initializer,
         )
+        self.reverse_bias = None
+        if self.use_reverse_bias:
+            self.reverse_bias = self.add_weight(
+                name="reverse_bias", shape=(self.vocabulary_size,), initializer="zeros"
+            )
         self.positions = None
         if self.kind == "learned":
             self.positions = self.add_weight(
                 name="positions",
-                shape=(self.sequence_length, self.dim),
+                shape=(self.sequence_length + self.position_offset, self.dim),
                 initializer=initializers.RandomNormal(stddev=0.02),
             )
         elif self.kind != "none":
@@ -173,7 +212,9 @@ class PositionalEmbedding(SequenceLayer):
             self._check_length(max_length)
         return {"position": ops.zeros((), dtype="int32")}
 
-    def call(self, tokens, initial_state=None, return_state=False, reverse=False):
+    def call(
+        self, tokens, initial_state=None, return_state=False, reverse=False, mask_padding=False
+    ):
         """Embed tokens, or with `reverse` say which tokens the features mean.
 
         Args:
@@ -181,6 +222,8 @@ class PositionalEmbedding(SequenceLayer):
             initial_state: the position of the first token, as `get_initial_state` gives it.
             return_state: return the state, too; `reverse` hands it on as it is.
             reverse: give logits, `x E^T`. The layer must have embedded tokens before.
+            mask_padding: attach the mask in this call, also without `mask_zero`; so can one
+                embedding serve two sequences of which one has no padding.
 
         Returns:
             (B, T, D) floats, or with `reverse` logits (B, T, V); then the state where asked for.
@@ -188,8 +231,7 @@ class PositionalEmbedding(SequenceLayer):
         state = self.get_initial_state(None) if initial_state is None else initial_state
         if reverse:
             check_rank("PositionalEmbedding", "tokens", tokens.shape, 3, "(B, T, D) to reverse")
-            table = ops.cast(self.embeddings, self.compute_dtype)  # (V, D)
-            logits = ops.matmul(ops.cast(tokens, self.compute_dtype), ops.transpose(table))
+            logits = self._logits(ops.cast(tokens, self.compute_dtype))
             return (logits, state) if return_state else logits
         y = ops.take(self.embeddings, ops.cast(tokens, "int32"), axis=0)
         y = ops.cast(y, self.compute_dtype)  # of the rows taken alone
@@ -198,24 +240,34 @@ class PositionalEmbedding(SequenceLayer):
         time = ops.shape(tokens)[1]
         if self.positions is not None:
             y = y + self._position_vectors(tokens.shape[1], time, initial_state)
+        if mask_padding:
+            set_mask(y, ops.not_equal(tokens, self.padding_id))
         if not return_state:
             return y
         return y, {"position": ops.cast(state["position"] + time, "int32")}
 
+    def _logits(self, x):
+        """(B, T, D) to (B, T, V)."""
+        logits = ops.matmul(x, ops.transpose(ops.cast(self.embeddings, x.dtype)))
+        if self.reverse_bias is None:
+            return logits
+        return logits + ops.cast(self.reverse_bias, x.dtype)
+
     def _position_vectors(self, static_time, time, state):
         """(T, D), from the state's position on."""
-        remedy = f"Build `{self.name}` (PositionalEmbedding) with a larger `sequence_length`."
+        hint = f"Build `{self.name}` (PositionalEmbedding) with a larger `sequence_length`."
         position = 0 if state is None else state["position"]
-        check_room(position, static_time, self.sequence_length, remedy)
+        check_room(position, static_time, self.sequence_length, hint)
         table = ops.cast(ops.convert_to_tensor(self.positions), self.compute_dtype)
+        first = self.position_offset
         if state is None:
-            return table[:time]
-        return ops.slice(table, indices(position, 0), (time, self.dim))
+            return table[first : first + time]
+        return ops.slice(table, indices(position + first, 0), (time, self.dim))
 
     def compute_mask(self, inputs, previous_mask):
         if len(inputs.shape) == 3:  # reversed
             return previous_mask
-        return ops.not_equal(inputs, 0) if self.mask_zero else None
+        return ops.not_equal(inputs, self.padding_id) if self.mask_zero else None
 
     def compute_output_shape(self, tokens_shape):
         if len(tokens_shape) == 3:  # reversed
@@ -239,4 +291,7 @@ class PositionalEmbedding(SequenceLayer):
             "mask_zero": self.mask_zero,
             "scale_embeddings": self.scale_embeddings,
             "embeddings_initializer": initializers.serialize(self.embeddings_initializer),
+            "padding_id": self.padding_id,
+            "position_offset": self.position_offset,
+            "use_reverse_bias": self.use_reverse_bias,
         }

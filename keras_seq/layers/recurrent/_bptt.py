@@ -23,8 +23,8 @@ from keras import ops
 from keras_seq.layers.recurrent import _scan as loops
 
 
-def explicit_run(parts, weights, in_place=False):
-    """Run gated cells over time with an explicit gradient; see `recurrence.plain_run`."""
+def explicit_run(parts, weights, unroll=False):
+    """Run gated cells over time with an explicit gradient; see `_engine.plain_run`."""
     kernel, bias, others = weights
     given = {
         "parts": [(arrays, state, step.dropped) for step, arrays, state in parts],
@@ -33,24 +33,24 @@ def explicit_run(parts, weights, in_place=False):
     steps = [step for step, _, _ in parts]
 
     def forward(given):
-        return _forward(steps, given)
+        return _forward(steps, given, unroll)
 
     def backward(stored, given, gradients):
-        return _backward(steps, stored, given, gradients)
+        return _backward(steps, stored, given, gradients, unroll)
 
     return loops.with_gradient(forward, backward)(given)
 
 
-def _forward(steps, given):
+def _forward(steps, given, unroll):
     """The loop, and what the loop backwards needs of it."""
     kernel, bias, others = given["weights"]
     cell = steps[0].cell
 
-    def turn(states, now, overwrite):
+    def body(states, now, overwrite):
         new, stored = [], []
         for p, (step, state, n) in enumerate(zip(steps, states, now, strict=True)):
             state = step.reset(state, n)
-            a = ops.matmul(_seen(given, p, state[0]), kernel)
+            a = ops.matmul(_dropped_out(given, p, state[0]), kernel)
             a = a if bias is None else a + bias
             if cell.adds_products:
                 z = overwrite(p, "x", n["x"] + a)
@@ -59,7 +59,7 @@ def _forward(steps, given):
             else:
                 updated = cell.update(n["x"], a, state, *others)
                 stored.append({"a": a, **loops.named(state)})
-            new.append(step.settle(updated, state, n))
+            new.append(step.apply_mask_and_zoneout(updated, state, n))
             stored[-1]["h"] = new[-1][0]
         return new, stored
 
@@ -69,19 +69,21 @@ def _forward(steps, given):
     for x, state in zip(arrays, states, strict=True):
         a = {} if cell.adds_products else {"a": x["x"][0]}
         like.append({**a, **loops.named(state), "h": state[0]})
-    states, stored, xs = loops.scan(turn, states, arrays, like, overwritten=("x",), sliced=("x",))
+    states, stored, xs = loops.scan(
+        body, states, arrays, like, overwritten=("x",), sliced=("x",), unroll=unroll
+    )
     outputs = [(part.pop("h"), state) for part, state in zip(stored, states, strict=True)]
     stored = [{**part, "x": x["x"]} for part, x in zip(stored, xs, strict=True)]
     return outputs, stored
 
 
-def _backward(steps, stored, given, gradients):
+def _backward(steps, stored, given, gradients, unroll):
     """Gradients of everything in `given`, in its structure; `None` for masks and the like."""
     kernel, bias, others = given["weights"]
     cell = steps[0].cell
     kernel_transposed = ops.transpose(kernel)
 
-    def turn(carry, now, overwrite):
+    def body(carry, now, overwrite):
         d_states, d_others = carry
         passed = []
         for p, (step, d_state, n) in enumerate(zip(steps, d_states, now, strict=True)):
@@ -90,37 +92,38 @@ def _backward(steps, stored, given, gradients):
             if cell.adds_products:
 
                 def update(z, old, others, step=step, n=n):
-                    return step.settle(cell.pointwise(z, old, *others), old, n)
+                    return step.apply_mask_and_zoneout(cell.pointwise(z, old, *others), old, n)
 
                 d_x, d_old, d_w = loops.vjp(update, (n["x"], old, others), d_state)
                 d_a = overwrite(p, "x", d_x)
             else:
 
                 def update(x, a, old, others, step=step, n=n):
-                    return step.settle(cell.update(x, a, old, *others), old, n)
+                    return step.apply_mask_and_zoneout(cell.update(x, a, old, *others), old, n)
 
                 d_x, d_a, d_old, d_w = loops.vjp(update, (n["x"], n["a"], old, others), d_state)
                 overwrite(p, "x", d_x)
                 d_a = overwrite(p, "a", d_a)
-            d_old[0] = d_old[0] + _seen(given, p, ops.matmul(d_a, kernel_transposed))
+            d_old[0] = d_old[0] + _dropped_out(given, p, ops.matmul(d_a, kernel_transposed))
             passed.append(step.reset(d_old, n))
             d_others = [d + w for d, w in zip(d_others, d_w, strict=True)]
         return (passed, d_others), [{} for _ in steps]
 
     arrays, d_states = [], []
     for (xs, _, _), kept, (d_h, d_state) in zip(given["parts"], stored, gradients, strict=True):
-        marks = {name: array for name, array in xs.items() if name != "x"}
-        arrays.append({**kept, **marks, "d_h": d_h})
+        others_of_step = {name: array for name, array in xs.items() if name != "x"}
+        arrays.append({**kept, **others_of_step, "d_h": d_h})
         d_states.append(d_state)
     carry = (d_states, [ops.zeros_like(w) for w in others])
     (d_states, d_others), _, arrays = loops.scan(
-        turn,
+        body,
         carry,
         arrays,
         [{} for _ in steps],
         reverse=True,
         overwritten=("x", "a"),
         sliced=("x", "a"),
+        unroll=unroll,
     )
 
     d_kernel, d_bias, d_parts = 0.0, None if bias is None else 0.0, []
@@ -129,7 +132,7 @@ def _backward(steps, stored, given, gradients):
     ):
         d_a = after.get("a", after["x"])
         d_a = ops.reshape(d_a, (-1, d_a.shape[-1]))  # (T * B, num_gates * U)
-        h = _seen(given, p, stored[p]["state_0"])
+        h = _dropped_out(given, p, stored[p]["state_0"])
         h = ops.reshape(h, (-1, h.shape[-1]))
         d_kernel = d_kernel + ops.matmul(ops.transpose(h), d_a)
         if bias is not None:
@@ -138,7 +141,7 @@ def _backward(steps, stored, given, gradients):
     return {"parts": d_parts, "weights": (d_kernel, d_bias, d_others)}
 
 
-def _seen(given, p, h):
-    """h as its product sees it, or the gradient of that: both are multiplied alike."""
+def _dropped_out(given, p, h):
+    """h after recurrent dropout, or the gradient of that: both are multiplied alike."""
     dropped = given["parts"][p][2]
     return h if dropped is None else h * dropped

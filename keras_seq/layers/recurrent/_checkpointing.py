@@ -19,7 +19,7 @@ def segmented(run, steps):
 
     Args:
         run: `(arrays, state, dropped, weights) -> (outputs, state)`: arrays a dict of (T, B, ...)
-            with the inputs `x` and boolean marks, state a list of (B, U), outputs (T, B, U).
+            with the inputs `x` and boolean masks, state a list of (B, U), outputs (T, B, U).
         steps: S.
 
     Returns:
@@ -31,14 +31,14 @@ def segmented(run, steps):
         time = ops.shape(arrays["x"])[0] if time is None else time
         leaves = [w for w in keras.tree.flatten(weights) if w is not None]
 
-        def run_one(x, marks, state, dropped, leaves):
+        def run_one(x, masks, state, dropped, leaves):
             left = iter(leaves)
             again = [None if w is None else next(left) for w in keras.tree.flatten(weights)]
             again = keras.tree.pack_sequence_as(weights, again)
-            return run({"x": x, **marks}, state, dropped, again)
+            return run({"x": x, **masks}, state, dropped, again)
 
-        x, marks = _in_segments(arrays, -(-time // steps), steps, time)
-        given = {"x": x, "marks": marks, "state": state, "dropped": dropped, "weights": leaves}
+        x, masks = _in_segments(arrays, -(-time // steps), steps, time)
+        given = {"x": x, "masks": masks, "state": state, "dropped": dropped, "weights": leaves}
         outputs, state = loops.with_gradient(*_forward_and_backward(run_one, steps))(given)
         return ops.reshape(outputs, (-1, *ops.shape(outputs)[2:]))[:time], state
 
@@ -47,42 +47,42 @@ def segmented(run, steps):
 
 def _forward_and_backward(run, steps):
     def forward(given):
-        def turn(state, now, overwrite):
-            marks = {name: now[0][name] for name in given["marks"]}
-            outputs, after = run(now[0]["x"], marks, state, given["dropped"], given["weights"])
+        def body(state, now, overwrite):
+            masks = {name: now[0][name] for name in given["masks"]}
+            outputs, after = run(now[0]["x"], masks, state, given["dropped"], given["weights"])
             return after, [{"outputs": outputs, **loops.named(state)}]
 
         state = given["state"]
         outputs = ops.repeat(ops.expand_dims(state[0], 0), steps, axis=0)  # (S, B, U)
         like = [{"outputs": outputs, **loops.named(state)}]
-        arrays = [{"x": given["x"], **given["marks"]}]
-        state, stored, _ = loops.scan(turn, state, arrays, like)
+        arrays = [{"x": given["x"], **given["masks"]}]
+        state, stored, _ = loops.scan(body, state, arrays, like)
         return (stored[0].pop("outputs"), state), stored[0]
 
     def backward(stored, given, gradients):
         d_outputs, d_state = gradients
 
-        def turn(carry, now, overwrite):
+        def body(carry, now, overwrite):
             d_state, d_weights = carry
             now = now[0]
-            marks = {name: now[name] for name in given["marks"]}
+            masks = {name: now[name] for name in given["masks"]}
             state = [now[f"state_{i}"] for i in range(len(d_state))]
 
             def again(x, state, weights):
-                return run(x, marks, state, given["dropped"], weights)
+                return run(x, masks, state, given["dropped"], weights)
 
             primals = (now["x"], state, given["weights"])
             d_x, d_state, new = loops.vjp(again, primals, (now["d_outputs"], d_state))
             d_weights = [d + n for d, n in zip(d_weights, new, strict=True)]
             return (d_state, d_weights), [{"x": d_x}]
 
-        arrays = {"x": given["x"], **given["marks"], **stored, "d_outputs": d_outputs}
+        arrays = {"x": given["x"], **given["masks"], **stored, "d_outputs": d_outputs}
         carry = (list(d_state), [ops.zeros_like(w) for w in given["weights"]])
         like = [{"x": given["x"][0]}]
-        (d_state, d_weights), after, _ = loops.scan(turn, carry, [arrays], like, reverse=True)
+        (d_state, d_weights), after, _ = loops.scan(body, carry, [arrays], like, reverse=True)
         return {
             "x": after[0]["x"],
-            "marks": dict.fromkeys(given["marks"]),
+            "masks": dict.fromkeys(given["masks"]),
             "state": d_state,
             "dropped": None,
             "weights": d_weights,
@@ -92,11 +92,11 @@ def _forward_and_backward(run, steps):
 
 
 def _in_segments(arrays, count, steps, time):
-    """x and marks, (T, B, ...), as (count, S, B, ...); steps that the last one lacks are masked."""
+    """x and masks, (T, B, ...), as (count, S, B, ...); steps that the last one lacks are masked."""
     missing = count * steps - time
-    marks = {name: array for name, array in arrays.items() if name != "x"}
+    masks = {name: array for name, array in arrays.items() if name != "x"}
     if not isinstance(missing, int) or missing:
-        marks.setdefault("mask", ops.ones_like(arrays["x"][..., :1], dtype="bool"))
+        masks.setdefault("mask", ops.ones_like(arrays["x"][..., :1], dtype="bool"))
 
     def split(name, array):
         pads = [(0, missing)] + [(0, 0)] * (len(array.shape) - 1)
@@ -104,5 +104,5 @@ def _in_segments(arrays, count, steps, time):
         return ops.reshape(array, (count, steps, *ops.shape(array)[1:]))
 
     x = split("x", arrays["x"])
-    marks = {name: split(name, ops.cast(array, "int8")) for name, array in marks.items()}
-    return x, {name: ops.cast(array, "bool") for name, array in marks.items()}
+    masks = {name: split(name, ops.cast(array, "int8")) for name, array in masks.items()}
+    return x, {name: ops.cast(array, "bool") for name, array in masks.items()}

@@ -1,70 +1,108 @@
 """The recurrence engine: the one loop over time that all recurrent layers share.
 
 What is here once: hoisting (x W + b of all time steps in one matrix product), masks, resets,
-dropout of the state, zoneout, direction, and how rows are shared out among the CPU's threads. A
-cell knows none of it. The gradient through time is in `backpropagation.py`, the loops are in
-`loops.py` and `loops_tensorflow.py`.
+dropout of the state, zoneout, direction, and how rows are divided among the CPU's threads. A cell
+knows none of it. The gradient through time is in `_bptt.py`, the loops are in `_scan.py` and
+`_scan_tensorflow.py`, one time step is in `_steps.py`.
 """
 
+import contextlib
+import contextvars
 import dataclasses
 
+import keras
 from keras import ops
 
+from keras_seq.layers.recurrent import _cell_protocol as protocol
 from keras_seq.layers.recurrent import _scan as loops
 from keras_seq.layers.recurrent._bptt import explicit_run
 from keras_seq.layers.recurrent._checkpointing import segmented
+from keras_seq.layers.recurrent._steps import CellStep, GatedStep, StepInputs, time_first
+from keras_seq.layers.recurrent.gated_cell import GatedCell
 
 
-@dataclasses.dataclass
-class Turns:
-    """What goes with the time steps besides the inputs; each is `None` where there is nothing.
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """How a recurrence is computed; each form gives the same numbers.
 
     Attributes:
-        mask: (B, T) boolean; where False the state stays and the output repeats.
-        reset: (B, T) boolean; where True the state is zero before the step.
-        zoneout: list of (B, T, U) boolean, where a part of the state keeps its old value; or a
-            float, its share, of which the expectation is taken.
-        recurrent_dropout: (B, U), what h is multiplied with before its product.
+        steps_per_iteration: time steps in one iteration of a loop that is not differentiated
+            (TensorFlow, where the length is known).
+        fused: `(cell, x, reverse) -> (B, T, U) outputs or None`, computes a whole run from zeros
+            whose state after the last step is not needed; `None` where it does not know the cell.
+        added: `zeros (T, B, U) -> (T, B, U)`, what is added to the outputs after each step and its
+            mask, in the order of running. With zeros the gradient of a loss by it is that by h_t.
     """
 
-    mask: object = None
-    reset: object = None
-    zoneout: object = None
-    recurrent_dropout: object = None
-
-    def arrays(self, reverse):
-        """What goes with each time step by name, (T, B, ...)."""
-        arrays = {}
-        for name, marks in (("mask", self.mask), ("keep", self.reset)):
-            if marks is not None:
-                marks = ops.logical_not(marks) if name == "keep" else marks
-                arrays[name] = ops.expand_dims(time_first(marks, reverse), -1)
-        if isinstance(self.zoneout, list):
-            for i, kept in enumerate(self.zoneout):
-                arrays[f"zoneout_{i}"] = time_first(kept, reverse)
-        return arrays
-
-    @property
-    def expected_zoneout(self):
-        return None if isinstance(self.zoneout, list) else self.zoneout
+    steps_per_iteration: int = 1
+    fused: object = None
+    added: object = None
 
 
-def time_first(x, reverse):
-    """(B, T, ...) to (T, B, ...), so that a time step is contiguous; in the order of running."""
-    x = ops.transpose(x, (1, 0, *range(2, len(x.shape))))
-    return ops.flip(x, axis=0) if reverse else x
+_choose_form = contextvars.ContextVar("choose_form", default=None)
+
+
+@contextlib.contextmanager
+def recurrence_form(choose):
+    """Recurrent layers that are called, or traced, inside take the form that `choose` gives.
+
+    Args:
+        choose: `layer -> Form`, or `None` for the form that the layer has outside.
+
+    Example:
+
+    ```python
+    import keras_seq
+    import numpy as np
+    from keras_seq.layers.recurrent._engine import Form, recurrence_form
+
+    layer = keras_seq.layers.LSTM(4)
+    with recurrence_form(lambda layer: Form(steps_per_iteration=8)):
+        layer(np.ones((2, 20, 3), "float32"))
+    ```
+    """
+    outer = _choose_form.get()
+
+    def choose_or_outer(layer):
+        form = choose(layer)
+        return outer(layer) if form is None and outer is not None else form
+
+    token = _choose_form.set(choose_or_outer)
+    try:
+        yield
+    finally:
+        _choose_form.reset(token)
+
+
+def form_of(layer):
+    """The form that a layer's call takes now."""
+    choose = _choose_form.get()
+    return (None if choose is None else choose(layer)) or Form()
 
 
 def recur(
-    cell, x, state, turns=None, reverse=False, differentiable=True, explicit=True, recompute=None
+    cell,
+    x,
+    state=None,
+    inputs=None,
+    reverse=False,
+    differentiable=True,
+    explicit=True,
+    recompute=None,
+    unroll=False,
+    training=False,
+    form=None,
+    needs_state=True,
+    return_states=False,
 ):
-    """Run a gated cell over time.
+    """Run a cell over time.
 
     Args:
-        cell: a built `GatedCell`.
+        cell: a built `GatedCell`, or any cell (see `_cell_protocol`).
         x: (B, T, D), the inputs of all time steps.
-        state: list of (B, U) tensors, the state before the first step.
-        turns: `Turns`, what goes with the time steps.
+        state: the state before the first step, a nest of (B, ...) tensors; the cell's initial state
+            if `None`.
+        inputs: `StepInputs`, what else goes with the time steps.
         reverse: run from the last time step to the first; outputs are in the order of running.
         differentiable: whether gradients are likely to be asked for. Without them the TensorFlow
             loop writes its outputs in place, which LiteRT takes with any batch and time.
@@ -72,21 +110,78 @@ def recur(
             the backend allow it, instead of differentiating the loop.
         recompute: number of time steps in a segment; backwards, segments are run again instead of
             storing what the gradient needs of all of them. `None` stores all.
+        unroll: each time step in the graph instead of a loop; T must be known.
+        training: passed to a cell that is no `GatedCell`.
+        form: `Form`, how it is computed.
+        needs_state: whether the state after the last step is used.
+        return_states: also return the state before each step.
 
     Returns:
-        `(outputs, state)`: (B, T, U) outputs h and the state after the last step.
+        `(outputs, state)`: (B, T, U) outputs and the state after the last step (`None` from a form
+        that does not give it, if it is not needed). With `return_states` `(outputs, state,
+        states)`, a list of (B, T, ...) tensors, the parts of the state before each step in the
+        order of running.
     """
-    turns = turns or Turns()
+    inputs, form = inputs or StepInputs(), form or Form()
+    if form.fused and state is None and inputs.empty and not (needs_state or return_states):
+        outputs = form.fused(cell, x, reverse)
+        if outputs is not None:
+            return outputs, None
+    batch = ops.shape(x)[0]
+    initial = None
+    if state is None or (inputs.reset is not None and _may_start_elsewhere(cell)):
+        initial = protocol.get_initial_state(cell, batch, x.dtype)
+        state = initial if state is None else state
+    structure, state = state, keras.tree.flatten(state)
+    resets_to_initial = inputs.reset is not None and _may_start_elsewhere(cell)
+    initial = keras.tree.flatten(initial) if resets_to_initial else None
+    if form.added is not None:
+        shape = (ops.shape(x)[1], batch, protocol.output_size(cell))
+        added = form.added(ops.zeros(shape, dtype=x.dtype))
+        inputs = dataclasses.replace(inputs, added=added)
+    loop = _Loop(reverse, differentiable, unroll, form.steps_per_iteration, return_states)
+    if isinstance(cell, GatedCell):
+        results = _run_gated(cell, x, state, inputs, initial, loop, explicit, recompute)
+    else:
+        results = _run_cell(cell, x, structure, state, inputs, initial, loop, training)
+    outputs, state, states = results
+    state = keras.tree.pack_sequence_as(structure, state)
+    return (outputs, state, states) if return_states else (outputs, state)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Loop:
+    """How the loop runs; see `recur`."""
+
+    reverse: bool
+    differentiable: bool
+    unroll: bool
+    steps_per_iteration: int
+    return_states: bool
+
+
+def _may_start_elsewhere(cell):
+    """Whether the cell's initial state may be other than zeros."""
+    if isinstance(cell, GatedCell):
+        return type(cell).get_initial_state is not GatedCell.get_initial_state
+    return hasattr(cell, "get_initial_state")
+
+
+def _run_gated(cell, x, state, inputs, initial, loop, explicit, recompute):
+    """`recur` of a `GatedCell` on flat states: `(outputs, state, states)`."""
     weights = cell.input_weights(x.dtype), cell.recurrent_weights(x.dtype)
-    if x.shape[1] == 1:  # one step of a stepped sequence needs no loop
-        now = {name: array[0] for name, array in turns.arrays(False).items()}
-        step = Step(cell, turns.expected_zoneout, turns.recurrent_dropout)
+    plain = initial is None and inputs.added is None and not loop.return_states
+    if x.shape[1] == 1 and inputs.added is None and not loop.return_states:
+        # One step of a stepped sequence needs no loop.
+        now = {name: array[0] for name, array in inputs.arrays(False).items()}
+        step = GatedStep(cell, inputs.expected_zoneout, inputs.recurrent_dropout, initial)
         projected = cell.project(x[:, 0], *weights[0])
         state = step(projected, step.reset(state, now), now, *weights[1])
-        return ops.expand_dims(state[0], 1), state
+        return ops.expand_dims(state[0], 1), state, None
 
-    explicit = explicit and differentiable and not cell.products_inside_gates
-    engine = explicit_run if explicit and loops.HAS_EXPLICIT_GRADIENTS else plain_run
+    # Gradients of their own have no place for what else a loop may read or give.
+    own_gradient = loop.differentiable and loops.HAS_EXPLICIT_GRADIENTS and plain
+    explicit = explicit and own_gradient and not cell.products_inside_gates
 
     def run(arrays, state, dropped, weights):
         """The loop over (T, B, ...) arrays, the inputs x among them: `((T, B, U), state)`."""
@@ -95,18 +190,51 @@ def recur(
         for rows, _ in groups:
             taken = {name: rows(array, axis=1) for name, array in arrays.items()}
             taken["x"] = cell.project(taken["x"], *weights[0])  # (T, B, num_gates * U)
-            step = Step(cell, turns.expected_zoneout, None if dropped is None else rows(dropped))
+            step = GatedStep(
+                cell,
+                inputs.expected_zoneout,
+                None if dropped is None else rows(dropped),
+                None if initial is None else [rows(s) for s in initial],
+            )
             parts.append((step, taken, [rows(s) for s in state]))
-        results = engine(parts, weights[1], in_place=not differentiable)
-        outputs, states = zip(*results, strict=True)
-        states = [_joined(groups, part, axis=0) for part in zip(*states, strict=True)]
-        return _joined(groups, outputs, axis=1), states
+        if explicit:
+            results = explicit_run(parts, weights[1], loop.unroll)
+        else:
+            results = plain_run(parts, weights[1], loop)
+        outputs, states, *before = zip(*results, strict=True)
+        joined = [
+            [_joined(groups, part, axis) for part in zip(*nest, strict=True)]
+            for nest, axis in ((states, 0), *((b, 1) for b in before))
+        ]
+        return _joined(groups, outputs, axis=1), *joined
 
-    arrays = {"x": time_first(x, reverse), **turns.arrays(reverse)}
-    if recompute and differentiable and loops.HAS_EXPLICIT_GRADIENTS:
+    arrays = {"x": time_first(x, loop.reverse), **inputs.arrays(loop.reverse)}
+    if recompute and own_gradient:
         run = segmented(run, recompute)
-    outputs, state = run(arrays, state, turns.recurrent_dropout, weights)
-    return ops.transpose(outputs, (1, 0, 2)), state
+    return _batch_first(*run(arrays, state, inputs.recurrent_dropout, weights))
+
+
+def _run_cell(cell, x, structure, state, inputs, initial, loop, training):
+    """`recur` of any cell on flat states: `(outputs, state, states)`."""
+    output = ops.zeros((ops.shape(x)[0], protocol.output_size(cell)), dtype=x.dtype)
+    initial = None if initial is None else [output, *initial]
+    step = CellStep(cell, structure, training, initial)
+    arrays = {"x": time_first(x, loop.reverse), **inputs.arrays(loop.reverse)}
+    nest = keras.tree.pack_sequence_as(structure, state)
+    with protocol.dropout_masks(cell, x[:, 0], nest, training):
+        if x.shape[1] == 1 and inputs.added is None and not loop.return_states:
+            now = {name: array[0] for name, array in arrays.items()}
+            after = step(now["x"], step.reset([output, *state], now), now)
+            return ops.expand_dims(after[0], 1), after[1:], None
+        ((outputs, after, *before),) = plain_run([(step, arrays, [output, *state])], (), loop)
+    return _batch_first(outputs, after[1:], *(b[1:] for b in before))
+
+
+def _batch_first(outputs, state, before=None):
+    """Results of a loop with the batch first."""
+    if before is not None:
+        before = [ops.transpose(b, (1, 0, *range(2, len(b.shape)))) for b in before]
+    return ops.transpose(outputs, (1, 0, 2)), state, before
 
 
 def _joined(groups, parts, axis):
@@ -117,70 +245,46 @@ def _joined(groups, parts, axis):
     return ops.concatenate(kept, axis=axis)
 
 
-class Step:
-    """One time step of a cell with everything around its equations.
-
-    Args:
-        cell: a `GatedCell`.
-        zoneout: its expected share, a float, or `None`.
-        dropped: (B, U) factors of h before its product, or `None`.
-    """
-
-    def __init__(self, cell, zoneout, dropped):
-        self.cell = cell
-        self.zoneout = zoneout
-        self.dropped = dropped
-
-    def __call__(self, x, state, now, kernel, bias, weights):
-        """The state after the step; `now` has mask and zoneout of the step."""
-        new = self.cell.advance(x, self.seen(state[0]), state, kernel, bias, weights)
-        return self.settle(new, state, now)
-
-    def reset(self, state, now):
-        """The state that the step starts from: zero in rows that begin anew."""
-        keep = now.get("keep")
-        if keep is None:
-            return state
-        return [ops.where(keep, s, ops.zeros_like(s)) for s in state]  # 0 * infinity is no zero
-
-    def seen(self, h):
-        """h as its product sees it."""
-        return h if self.dropped is None else h * self.dropped
-
-    def settle(self, new, old, now):
-        """What a new state comes to: zoneout keeps some units, the mask keeps whole rows."""
-        mask = now.get("mask")
-        settled = []
-        for i, (n, o) in enumerate(zip(new, old, strict=True)):
-            kept = now.get(f"zoneout_{i}")
-            if kept is not None:
-                n = ops.where(kept, o, n)
-            elif self.zoneout:
-                n = n + self.zoneout * (o - n)
-            settled.append(n if mask is None else ops.where(mask, n, o))
-        return settled
-
-
-def plain_run(parts, weights, in_place):
+def plain_run(parts, weights, loop):
     """Run the loop as it stands; what gradient it has is the backend's.
 
     Args:
         parts: for each group of rows `(Step, arrays of (T, B, ...) with "x" among them, state)`.
-        weights: `(kernel, bias, others)` of the recurrence.
-        in_place: write outputs into one buffer.
+        weights: what the step takes after the state, `(kernel, bias, others)` of the recurrence.
+        loop: `_Loop`.
 
     Returns:
-        For each group `(outputs (T, B, U), state)`.
+        For each group `(outputs (T, B, U), state)`, and the state before each step if asked for.
     """
 
-    def turn(states, now, overwrite):
-        new = []
+    def body(states, now, overwrite):
+        new, outputs = [], []
         for (step, _, _), state, n in zip(parts, states, now, strict=True):
-            new.append(step(n["x"], step.reset(state, n), n, *weights))
-        return new, [{"h": state[0]} for state in new]
+            state = step.reset(state, n)
+            new.append(step(n["x"], state, n, *weights))
+            if "added" in n:
+                new[-1] = step.add(new[-1], n["added"])
+            before = loops.named(state) if loop.return_states else {}
+            outputs.append({"h": new[-1][0], **before})
+        return new, outputs
 
     states = [state for _, _, state in parts]
     arrays = [arrays for _, arrays, _ in parts]
-    like = [{"h": state[0]} for state in states]
-    states, outputs, _ = loops.scan(turn, states, arrays, like, sliced=("x",), in_place=in_place)
-    return [(y["h"], state) for y, state in zip(outputs, states, strict=True)]
+    like = [
+        {"h": state[0], **(loops.named(state) if loop.return_states else {})} for state in states
+    ]
+    states, outputs, _ = loops.scan(
+        body,
+        states,
+        arrays,
+        like,
+        sliced=("x",),
+        in_place=not loop.differentiable,
+        steps_per_iteration=loop.steps_per_iteration,
+        unroll=loop.unroll,
+    )
+    results = []
+    for y, state in zip(outputs, states, strict=True):
+        before = [[y[name] for name in loops.named(state)]] if loop.return_states else []
+        results.append((y["h"], state, *before))
+    return results

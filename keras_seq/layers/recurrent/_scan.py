@@ -7,42 +7,86 @@ BACKEND = keras.backend.backend()
 HAS_EXPLICIT_GRADIENTS = BACKEND in ("tensorflow", "jax")
 
 
-def scan(turn, carry, xs, like, reverse=False, overwritten=(), sliced=(), in_place=False):
+def scan(
+    body,
+    carry,
+    xs,
+    like,
+    reverse=False,
+    overwritten=(),
+    sliced=(),
+    in_place=False,
+    steps_per_iteration=1,
+    unroll=False,
+):
     """Loop over time.
 
     Args:
-        turn: `(carry, now, overwrite) -> (carry, outputs)`. `now` has the arrays' values at one
-            time step. `overwrite(p, name, value)` puts `value` in the place of array `name` of
-            `xs[p]` at this time step, and gives it back.
+        body: `(carry, now, overwrite) -> (carry, outputs)`, one time step. `now` has the arrays'
+            values at the step. `overwrite(p, name, value)` puts `value` in the place of array
+            `name` of `xs[p]` at this time step, and gives it back.
         carry: nest of tensors.
         xs: list of dicts of arrays (T, ...).
         like: list of dicts of tensors that say shape and dtype of the outputs at one time step.
         reverse: run from the last time step to the first.
-        overwritten: names of arrays that `turn` may overwrite.
-        sliced: names of arrays of whose time steps `turn` uses parts, as gates do.
+        overwritten: names of arrays that `body` may overwrite.
+        sliced: names of arrays of whose time steps `body` uses parts, as gates do.
         in_place: write outputs into one buffer each (TensorFlow).
+        steps_per_iteration: time steps in one iteration of a TensorFlow loop that writes in place
+            and runs forwards. No fewer than the sequence has, where that is known: no loop at all.
+        unroll: no loop, but each time step in the graph; T must be known.
 
     Returns:
         `(carry, outputs, xs)`: outputs (T, ...) like `like`; `xs` after what was overwritten.
     """
+    if unroll:
+        return _unrolled(body, carry, xs, like, reverse)
     if BACKEND == "tensorflow":
         from keras_seq.layers.recurrent._scan_tensorflow import scan
 
-        return scan(turn, carry, xs, like, reverse, overwritten, sliced, in_place)
+        return scan(
+            body, carry, xs, like, reverse, overwritten, sliced, in_place, steps_per_iteration
+        )
 
-    def body(carry, now):
+    def iteration(carry, now):
         places = {}
 
         def overwrite(p, name, value):
             places[f"{p}/{name}"] = value
             return value
 
-        carry, outputs = turn(carry, now, overwrite)
+        carry, outputs = body(carry, now, overwrite)
         return carry, (outputs, places)
 
-    carry, (outputs, places) = ops.scan(body, carry, xs, reverse=reverse)
+    carry, (outputs, places) = ops.scan(iteration, carry, xs, reverse=reverse)
     xs = [
         {name: places.get(f"{p}/{name}", array) for name, array in part.items()}
+        for p, part in enumerate(xs)
+    ]
+    return carry, outputs, xs
+
+
+def _unrolled(body, carry, xs, like, reverse):
+    """`scan` as a Python loop, on any backend."""
+    time = next(iter(xs[0].values())).shape[0]
+    steps = [{k: ops.unstack(array, axis=0) for k, array in part.items()} for part in xs]
+    outputs = [{k: [None] * time for k in part} for part in like]
+    changed = set()
+    for t in reversed(range(time)) if reverse else range(time):
+
+        def overwrite(p, name, value, t=t):
+            steps[p][name][t] = value
+            changed.add((p, name))
+            return value
+
+        now = [{k: array[t] for k, array in part.items()} for part in steps]
+        carry, values = body(carry, now, overwrite)
+        for part, new in zip(outputs, values, strict=True):
+            for k in part:
+                part[k][t] = new[k]
+    outputs = [{k: ops.stack(values, axis=0) for k, values in part.items()} for part in outputs]
+    xs = [
+        {k: ops.stack(steps[p][k], axis=0) if (p, k) in changed else a for k, a in part.items()}
         for p, part in enumerate(xs)
     ]
     return carry, outputs, xs
@@ -108,8 +152,8 @@ def row_groups(x, cell):
     `axis`, and `new(result, axis)`, what of its results no earlier group has.
 
     One XLA computation on a CPU runs what does not depend on each other side by side. Groups of
-    rows that take their turns together keep both the products and the elementwise work of all
-    threads busy: 25 to 30 % less time for a forward pass on two cores. A kernel that is larger than
+    rows that run side by side keep both the products and the elementwise work of all threads
+    busy: 25 to 30 % less time for a forward pass on two cores. A kernel that is larger than
     the cache is better read once for all rows.
     """
     if BACKEND == "tensorflow":

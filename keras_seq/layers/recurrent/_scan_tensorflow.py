@@ -1,30 +1,11 @@
 """The loop over time and derivatives on TensorFlow, in graphs with and without XLA and eagerly."""
 
-import contextlib
-import contextvars
-
 import keras
 import tensorflow as tf
 from keras import ops
 
-_steps_a_turn = contextvars.ContextVar("steps_a_turn", default=1)
-
 # Rows are taken in groups where the kernel leaves room in a core's cache (bytes).
 _GROUPS, _LARGEST_KERNEL = 2, 2**21
-
-
-@contextlib.contextmanager
-def unroll(steps):
-    """Loops that are traced inside and write in place take `steps` time steps a turn.
-
-    In LiteRT a turn costs more than a small step's arithmetic. No fewer steps than the sequence
-    has, where that is known: no loop at all.
-    """
-    token = _steps_a_turn.set(steps)
-    try:
-        yield
-    finally:
-        _steps_a_turn.reset(token)
 
 
 class _ListBuffer:
@@ -77,11 +58,11 @@ class _PlainBuffer:
         return buffer
 
 
-def scan(turn, carry, xs, like, reverse, overwritten, sliced, in_place):
-    """See `loops.scan`."""
+def scan(body, carry, xs, like, reverse, overwritten, sliced, in_place, steps_per_iteration):
+    """See `_scan.scan`."""
     known = next(iter(xs[0].values())).shape[0] is not None  # LiteRT refuses blocks beyond the end
-    if in_place and known and _steps_a_turn.get() > 1 and not reverse and not overwritten:
-        return _scan_in_blocks(turn, carry, xs, like, _steps_a_turn.get())
+    if in_place and known and steps_per_iteration > 1 and not reverse and not overwritten:
+        return _scan_in_blocks(body, carry, xs, like, steps_per_iteration)
     kind = _PlainBuffer if in_place else _ListBuffer
     in_xla = _in_xla()
     first = next(iter(xs[0].values()))
@@ -90,7 +71,7 @@ def scan(turn, carry, xs, like, reverse, overwritten, sliced, in_place):
     changing = [{k: b for k, b in part.items() if k in overwritten} for part in given]
     outputs = [{k: kind(time, like=a).array for k, a in part.items()} for part in like]
 
-    def body(s, carry, changing, outputs):
+    def iteration(s, carry, changing, outputs):
         t = time - 1 - s if reverse else s
         changing = [dict(part) for part in changing]
         now = [
@@ -106,7 +87,7 @@ def scan(turn, carry, xs, like, reverse, overwritten, sliced, in_place):
             changing[p][name] = kind.write(changing[p][name], t, value)
             return value
 
-        carry, values = turn(carry, now, overwrite)
+        carry, values = body(carry, now, overwrite)
         outputs = [
             {k: kind.write(buffer, t, new[k]) for k, buffer in part.items()}
             for part, new in zip(outputs, values, strict=True)
@@ -115,7 +96,7 @@ def scan(turn, carry, xs, like, reverse, overwritten, sliced, in_place):
 
     _, carry, changing, outputs = tf.while_loop(
         lambda s, *_: s < time,
-        body,
+        iteration,
         (tf.constant(0), carry, changing, outputs),
         maximum_iterations=time,  # XLA can differentiate only a loop with a known bound
     )
@@ -134,8 +115,11 @@ def scan(turn, carry, xs, like, reverse, overwritten, sliced, in_place):
     return carry, outputs, after
 
 
-def _scan_in_blocks(turn, carry, xs, like, steps):
-    """`scan` in place with `steps` time steps a turn; those that are left over follow the loop."""
+def _scan_in_blocks(body, carry, xs, like, steps):
+    """`scan` in place, `steps` time steps an iteration; those left over follow the loop.
+
+    In LiteRT an iteration costs more than a small step's arithmetic.
+    """
     first = next(iter(xs[0].values()))
     time = first.shape[0]
 
@@ -144,7 +128,7 @@ def _scan_in_blocks(turn, carry, xs, like, steps):
         now = [{k: tf.unstack(_part(a, start, count)) for k, a in part.items()} for part in xs]
         values = []
         for i in range(count):
-            carry, new = turn(carry, [{k: a[i] for k, a in part.items()} for part in now], None)
+            carry, new = body(carry, [{k: a[i] for k, a in part.items()} for part in now], None)
             values.append(new)
         blocks = [{k: tf.stack([v[p][k] for v in values]) for k in n} for p, n in enumerate(like)]
         if outputs is None:
@@ -155,12 +139,12 @@ def _scan_in_blocks(turn, carry, xs, like, steps):
     if steps >= time:
         return *run(carry, 0, time), xs
 
-    def body(s, carry, outputs):
+    def iteration(s, carry, outputs):
         return s + 1, *run(carry, s * steps, steps, outputs)
 
     outputs = [{k: _PlainBuffer(time, like=a).array for k, a in part.items()} for part in like]
     loop_vars = (tf.constant(0), carry, outputs)
-    _, carry, outputs = tf.while_loop(lambda s, *_: s < time // steps, body, loop_vars)
+    _, carry, outputs = tf.while_loop(lambda s, *_: s < time // steps, iteration, loop_vars)
     if time % steps:
         carry, outputs = run(carry, time - time % steps, time % steps, outputs)
     outputs = [
@@ -194,7 +178,7 @@ def _materialized(x):
 
 
 def with_gradient(forward, backward):
-    """See `loops.with_gradient`."""
+    """See `_scan.with_gradient`."""
 
     def run(given):
         flat = keras.tree.flatten(given)
@@ -223,7 +207,7 @@ def with_gradient(forward, backward):
 
 
 def vjp(function, primals, gradients):
-    """See `loops.vjp`."""
+    """See `_scan.vjp`."""
     flat = keras.tree.flatten(primals)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(flat)
@@ -233,14 +217,14 @@ def vjp(function, primals, gradients):
 
 
 def records_gradients():
-    """See `loops.records_gradients`."""
+    """See `_scan.records_gradients`."""
     from tensorflow.python.eager import record
 
     return record.could_possibly_record()
 
 
 def row_groups(x, cell):
-    """See `loops.row_groups`."""
+    """See `_scan.row_groups`."""
     batch = x.shape[1]
     kernel = cell.recurrent_kernel
     too_large = kernel.shape[0] * kernel.shape[1] * 4 > _LARGEST_KERNEL

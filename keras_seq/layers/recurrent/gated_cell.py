@@ -6,6 +6,15 @@ from keras import constraints, initializers, ops, regularizers
 from keras_seq.layers._arguments import check_positive, check_rate
 
 
+def check_implementation(layer, implementation):
+    """Raise unless `implementation` is one that Keras knows."""
+    if implementation not in (0, 1, 2):
+        raise ValueError(
+            f"`implementation` of {layer} must be 1 or 2 (or 0, in old files). Received: "
+            f"implementation={implementation!r}"
+        )
+
+
 class GatedCell(keras.layers.Layer):
     r"""Base of the cells: two matrix products in, a new state out.
 
@@ -16,7 +25,7 @@ class GatedCell(keras.layers.Layer):
         state_t = pointwise(z, state_{t-1}),    z = x_t W + b + h_{t-1} U
 
     So a new cell is its equations: `num_gates`, `state_names` and `pointwise`. Its gradient through
-    time comes from the engine (explicit back-propagation through time, `recurrence.py`), which
+    time comes from the engine (explicit back-propagation through time, `_bptt.py`), which
     differentiates `pointwise` alone. A cell in which the two products do not meet as a sum
     overrides `update` instead; one that multiplies inside a gate sets `products_inside_gates` and
     overrides `advance`.
@@ -36,11 +45,12 @@ class GatedCell(keras.layers.Layer):
         kernel_initializer, recurrent_initializer, bias_initializer: as in Keras.
         kernel_regularizer, recurrent_regularizer, bias_regularizer: as in Keras.
         kernel_constraint, recurrent_constraint, bias_constraint: as in Keras.
-        dropout: share of the input features to drop.
-        recurrent_dropout: share of h to drop before its product (Gal & Ghahramani 2016).
-        zoneout: share of the state's units that keep their old value at a time step; at inference
-            the expected value of both is taken (Krueger et al. 2017, section 3).
+        dropout: fraction of the input features to drop.
+        recurrent_dropout: fraction of h to drop before its product (Gal & Ghahramani 2016).
         seed: of dropout and zoneout.
+        zoneout: fraction of the state's units that keep their old value at a time step; at
+            inference the expected value of both is taken (Krueger et al. 2017, section 3).
+        **kwargs: arguments of `keras.layers.Layer` (`name`, `dtype`, `trainable`).
 
     Call arguments:
         x: (B, D) inputs of one time step.
@@ -103,8 +113,9 @@ class GatedCell(keras.layers.Layer):
         bias_constraint=None,
         dropout=0.0,
         recurrent_dropout=0.0,
-        zoneout=0.0,
         seed=None,
+        *,
+        zoneout=0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -129,6 +140,8 @@ class GatedCell(keras.layers.Layer):
         self.zoneout = zoneout
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
+        self.reset_dropout_mask()
+        self.reset_recurrent_dropout_mask()
 
     @property
     def state_size(self):
@@ -167,7 +180,7 @@ class GatedCell(keras.layers.Layer):
         self.build_update()
 
     def build_update(self):
-        """Make the weights that `update` needs; there are none unless a cell says so."""
+        """Make the weights that `update` needs; none by default."""
 
     def initial_bias(self, shape, dtype=None):
         return self.bias_initializer(shape, dtype=dtype)
@@ -244,7 +257,7 @@ class GatedCell(keras.layers.Layer):
 
     @property
     def adds_products(self):
-        """Whether the equations see the sum of the products alone, so that it alone is stored."""
+        """Whether the equations read only the sum of the products, so that it alone is stored."""
         return type(self).update is GatedCell.update
 
     def advance(self, x, h, state, kernel, bias, weights):
@@ -252,7 +265,7 @@ class GatedCell(keras.layers.Layer):
 
         Args:
             x: (B, num_gates * U), the projected input.
-            h: (B, U), what the recurrent product sees: `state[0]`, or what dropout leaves of it.
+            h: (B, U), input of the recurrent product: `state[0]`, or what dropout leaves of it.
             state: list of (B, U) tensors.
             kernel, bias, weights: of `recurrent_weights`.
 
@@ -267,14 +280,38 @@ class GatedCell(keras.layers.Layer):
         h = state[0]
         x = ops.cast(x, h.dtype)  # Keras leaves integers as they are
         if training and self.dropout:
-            x = keras.random.dropout(x, self.dropout, seed=self.seed_generator)
+            x = x * self._mask_or_new(self._dropout_mask, x, self.dropout)
         if training and self.recurrent_dropout:
-            h = keras.random.dropout(h, self.recurrent_dropout, seed=self.seed_generator)
+            h = h * self._mask_or_new(self._recurrent_dropout_mask, h, self.recurrent_dropout)
         x = self.project(x, *self.input_weights(x.dtype))
         new = self.advance(x, h, state, *self.recurrent_weights(x.dtype))
         if self.zoneout:
             new = [self._zoned_out(s, n, training) for s, n in zip(state, new, strict=True)]
         return new[0], new
+
+    def _mask_or_new(self, mask, x, rate):
+        """A mask that was made before the loop, or one for this time step alone."""
+        if mask is not None:
+            return mask
+        return keras.random.dropout(ops.ones_like(x), rate, seed=self.seed_generator)
+
+    def get_dropout_mask(self, x):
+        """Make the mask that `call` uses for its input until `reset_dropout_mask`, as in Keras."""
+        if self.dropout and self._dropout_mask is None:
+            self._dropout_mask = self._mask_or_new(None, x, self.dropout)
+        return self._dropout_mask
+
+    def get_recurrent_dropout_mask(self, h):
+        """Make the mask that `call` uses for h until `reset_recurrent_dropout_mask`."""
+        if self.recurrent_dropout and self._recurrent_dropout_mask is None:
+            self._recurrent_dropout_mask = self._mask_or_new(None, h, self.recurrent_dropout)
+        return self._recurrent_dropout_mask
+
+    def reset_dropout_mask(self):
+        self._dropout_mask = None
+
+    def reset_recurrent_dropout_mask(self):
+        self._recurrent_dropout_mask = None
 
     def _zoned_out(self, old, new, training):
         if not training:

@@ -4,39 +4,54 @@ import keras
 from keras import ops
 
 from keras_seq.layers._arguments import check_positive, check_rank
+from keras_seq.layers.recurrent import _cell_protocol as protocol
 from keras_seq.layers.recurrent import _scan as loops
-from keras_seq.layers.recurrent._engine import Turns, recur
+from keras_seq.layers.recurrent._call_arguments import (
+    mask_of,
+    standardize_mask,
+    standardize_state,
+)
+from keras_seq.layers.recurrent._engine import form_of, recur
+from keras_seq.layers.recurrent._steps import StepInputs
 from keras_seq.layers.recurrent.gated_cell import GatedCell
-from keras_seq.layers.sequence_layer import SequenceLayer, check_marks, implicit_mask
+from keras_seq.layers.sequence_layer import SequenceLayer
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
 class RNN(SequenceLayer):
     r"""Run a recurrent cell over time: `y_t, state_t = cell(x_t, state_{t-1})`.
 
-    Weights are laid out as in Keras (kernel, recurrent kernel, bias), so `set_weights` works both
-    ways. Masks may have holes anywhere; a masked step leaves the state as it is and repeats the
-    output. The gradient through time is taken explicitly (`layers/backpropagation.py`), which for
-    each row and step stores the products and the state before it: 6 U numbers for an LSTM, 7 U for
-    a GRU.
+    Takes what `keras.layers.RNN` takes, in the same order, and any cell that it takes. A
+    `GatedCell` is run faster: its input product x W of all time steps is one matrix product, and
+    its gradient through time is taken explicitly (`_bptt.py`), which for each row and step stores
+    the products and the state before it: 6 U numbers for an LSTM, 7 U for a GRU.
+
+    Masks may have holes anywhere; a masked step leaves the state as it is and repeats the output.
+    Weights are laid out as in Keras, so `set_weights` works both ways.
 
     Args:
-        cell: a `GatedCell`, such as `LSTMCell(units)`.
+        cell: a cell, such as `LSTMCell(units)`, any cell of Keras, or your own: an object with
+            `call(x_t, states) -> (output, new_states)` and `state_size`. A list of cells is a
+            stack of them, `keras.layers.StackedRNNCells`.
         return_sequences: give all outputs (B, T, U), not only the last one (B, U).
         return_state: give `y, *state`, as in Keras.
         go_backwards: run from the last time step to the first (then it is not causal).
         stateful: begin each call where the last one ended, until `reset_state`; the batch size must
-            be known when the layer is built, as in Keras.
+            be known when the layer is built, as in Keras. A call from a given `initial_state` does
+            not touch the layer's own.
+        unroll: each time step in the graph instead of a loop, for short sequences of known length.
+        zero_output_for_mask: with `return_sequences`, zeros as the outputs of masked steps.
         recompute: for long sequences, the number of time steps in a segment: only the state before
-            each segment is stored, and backwards each is run again (`layers/recomputation.py`). A
-            number near the square root of T needs the least memory. `None` stores all.
+            each segment is stored, and backwards each is run again (`_checkpointing.py`). A
+            number near the square root of T needs the least memory. `None` stores all. For
+            `GatedCell`s.
         **kwargs: arguments of `keras.layers.Layer` (`name`, `dtype`, `trainable`).
 
     Call arguments, returns: see `call`.
 
     Raises:
-        TypeError: if `cell` is no `GatedCell`, or a mask is not boolean.
-        ValueError: if an argument is out of range, or `x`, a mask or the state has a wrong shape.
+        ValueError: if `cell` lacks what a cell has, an argument is out of range, or `sequences`, a
+            mask or the state has a wrong shape.
 
     Example:
 
@@ -59,22 +74,31 @@ class RNN(SequenceLayer):
         return_state=False,
         go_backwards=False,
         stateful=False,
+        unroll=False,
+        zero_output_for_mask=False,
+        *,
         recompute=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        who = type(self).__name__
+        if isinstance(cell, (list, tuple)):
+            cell = keras.layers.StackedRNNCells(cell)
+        protocol.check_cell(who, cell)
         if recompute is not None:
-            check_positive(type(self).__name__, recompute=recompute)
-        if not isinstance(cell, GatedCell):
-            raise TypeError(
-                f"`cell` of {type(self).__name__} must be a keras_seq.layers.GatedCell, such as "
-                f"LSTMCell(units). Received: {cell!r}. Run Keras' own cells with keras.layers.RNN."
-            )
+            check_positive(who, recompute=recompute)
+            if not isinstance(cell, GatedCell):
+                raise ValueError(
+                    f"`recompute` of {who} must be None for a cell that is no GatedCell. Received: "
+                    f"recompute={recompute} with cell={cell!r}. Make the cell a GatedCell."
+                )
         self.cell = cell
         self.return_sequences = return_sequences
         self.return_state = return_state
         self.go_backwards = go_backwards
         self.stateful = stateful
+        self.unroll = unroll
+        self.zero_output_for_mask = zero_output_for_mask
         self.recompute = recompute
         self.input_spec = keras.InputSpec()  # one tensor: a list of inputs and states is refused
         self.states = ()
@@ -84,37 +108,43 @@ class RNN(SequenceLayer):
         return not self.go_backwards
 
     @property
-    def units(self):
-        return self.cell.units
+    def state_size(self):
+        """Widths of the parts of the state, a list."""
+        size = self.cell.state_size
+        return list(size) if isinstance(size, (list, tuple)) else [size]
 
     @property
-    def state_size(self):
-        """Widths of the parts of the state."""
-        return self.cell.state_size
+    def state_names(self):
+        """Names of the parts of the state, flat."""
+        if isinstance(self.cell, GatedCell):
+            return list(self.cell.state_names)
+        return [str(i) for i, _ in enumerate(keras.tree.flatten(self._state_spec()))]
 
-    def build(self, input_shape):
-        check_rank(type(self).__name__, "x", input_shape, 3, "(B, T, D)")
-        if not self.cell.built:
-            self.cell.build(input_shape)
+    def build(self, sequences_shape, initial_state_shape=None):
+        check_rank(type(self).__name__, "sequences", sequences_shape, 3, "(B, T, D)")
+        if isinstance(self.cell, keras.layers.Layer) and not self.cell.built:
+            self.cell.build((sequences_shape[0], sequences_shape[2]))
+            self.cell.built = True
         if not self.stateful:
             return
-        if input_shape[0] is None:
+        if sequences_shape[0] is None:
             raise ValueError(
                 f"`{self.name}` ({type(self).__name__}) is stateful, so its batch size must be "
-                "known: give the model's Input a `batch_size`. Received: x of shape "
-                f"{tuple(input_shape)}"
+                "known: give the model's Input a `batch_size`. Received: sequences of shape "
+                f"{tuple(sequences_shape)}"
             )
+        spec = keras.tree.flatten(self._state_spec())
         self.states = [
             self.add_weight(
                 name=f"state_{name}",
-                shape=(input_shape[0], self.units),
-                initializer="zeros",
+                shape=(sequences_shape[0], *part.shape[1:]),
+                initializer=lambda shape, dtype=None, i=i: self._initial_part(i, shape[0]),
                 trainable=False,
-                dtype=self.compute_dtype,
+                dtype=part.dtype,
             )
-            for name in self.cell.state_names
+            for i, (name, part) in enumerate(zip(self.state_names, spec, strict=True))
         ]
-        for name, state in zip(self.cell.state_names, self.states, strict=True):
+        for name, state in zip(self.state_names, self.states, strict=True):
             setattr(self, f"state_{name}", state)  # where tf.train.Checkpoint looks
 
     @property
@@ -124,131 +154,162 @@ class RNN(SequenceLayer):
         return [w for w in super().weights if id(w) not in states]
 
     def reset_state(self):
-        """Let a stateful layer begin anew, with zeros, in all rows."""
-        for state in self.states:
-            state.assign(ops.zeros(state.shape, dtype=state.dtype))
+        """Let a stateful layer begin anew, from the initial state, in all rows."""
+        for i, state in enumerate(self.states):
+            state.assign(self._initial_part(i, state.shape[0]))
 
     reset_states = reset_state  # Keras has both names
 
     def get_initial_state(self, batch_size, max_length=None):
-        """Zeros.
+        """The cell's initial state; zeros where the cell does not say.
 
         Args:
             batch_size: B, an int or a scalar tensor.
             max_length: ignored, the state does not grow.
 
         Returns:
-            List of (B, U) tensors: `[h, c]` for LSTM, `[h]` for GRU.
+            List of (B, U) tensors: `[h, c]` for LSTM, `[h]` for GRU; one list for each cell of a
+            stack.
         """
-        return [
-            ops.zeros((batch_size, self.units), dtype=self.compute_dtype)
-            for _ in self.cell.state_names
-        ]
+        return protocol.get_initial_state(self.cell, batch_size, self.compute_dtype)
+
+    def _initial_part(self, i, batch_size):
+        return keras.tree.flatten(self.get_initial_state(batch_size))[i]
+
+    def _state_spec(self):
+        """Shapes and dtypes of the state in its structure, the batch unknown."""
+        return keras.tree.map_structure(
+            lambda part: keras.KerasTensor((None, *part.shape[1:]), dtype=part.dtype),
+            self.get_initial_state(1),
+        )
 
     def _standardize_state(self, initial_state, batch_size):
-        """A given state as a list of (B, U) tensors, checked; one row stands for all rows."""
-        if not isinstance(initial_state, (list, tuple)):
-            initial_state = [initial_state]
-        names, units = self.cell.state_names, self.units
-        parts = [None if p is None else ops.convert_to_tensor(p) for p in initial_state]
-        shapes = [() if part is None else tuple(part.shape) for part in parts]
-        if len(parts) != len(names) or any(s[-1:] != (units,) or len(s) > 2 for s in shapes):
-            raise ValueError(
-                f"`initial_state` of {type(self).__name__} `{self.name}` must be "
-                f"[{', '.join(names)}], each of shape (B, {units}). Received shapes: {shapes}"
-            )
-        return [
-            ops.broadcast_to(part, (batch_size, units)) if shape[:-1] in ((), (1,)) else part
-            for part, shape in zip(
-                [ops.cast(part, self.compute_dtype) for part in parts], shapes, strict=True
-            )
-        ]
+        """A given state in the structure of the layer's, checked; one row stands for all rows."""
+        spec = self._state_spec()
+        return standardize_state(self, initial_state, spec, self.state_names, batch_size)
 
-    def call(self, x, initial_state=None, mask=None, reset=None, return_state=False, training=None):
+    def call(
+        self,
+        sequences,
+        initial_state=None,
+        mask=None,
+        training=None,
+        reset=None,
+        return_state=False,
+    ):
         """Run the layer on a sequence.
 
         Args:
-            x: (B, T, D) floats.
-            initial_state: list of (B, U) tensors to start from. If `None`: zeros, or where the last
-                call ended if the layer is stateful.
-            mask: (B, T) boolean; where False the state stays as it is and the output repeats.
-            reset: (B, T) boolean; where True the row's state is zero before the step, so that what
-                follows in the row is another sequence.
+            sequences: (B, T, D) floats.
+            initial_state: the state to start from, as `get_initial_state` gives it: a list of
+                (B, U) tensors, or the tensor alone where there is one; a part of one row, (1, U)
+                or (U,), stands for all rows. If `None`: the initial state, or where the last call
+                ended if the layer is stateful.
+            mask: (B, T) booleans, or numbers that are zero where False; where False the state stays
+                as it is and the output repeats.
+            training: whether dropout and zoneout are on.
+            reset: (B, T), like `mask`; where True the row's state is the initial one before the
+                step, so that what follows in the row is another sequence.
             return_state: return `(y, state)` with the state as a list, for a later call or step.
                 (The constructor's `return_state=True` returns `y, *state`, as in Keras.)
-            training: whether dropout and zoneout are on.
 
         Returns:
             (B, T, U) with `return_sequences`, else the last output (B, U).
         """
-        check_rank(type(self).__name__, "x", x.shape, 3, "(B, T, D)")
-        check_marks(self, "mask", mask, x)
-        check_marks(self, "reset", reset, x)
-        mask = implicit_mask(x, mask)
+        x = sequences
+        check_rank(type(self).__name__, "sequences", x.shape, 3, "(B, T, D)")
+        if self.unroll and x.shape[1] is None:
+            raise ValueError(
+                f"`unroll` of {type(self).__name__} `{self.name}` needs a known number of time "
+                f"steps. Received: sequences of shape {tuple(x.shape)}. Give the model's Input the "
+                "length, or build the layer with `unroll=False`."
+            )
+        mask = mask_of(self, mask, x)
+        reset = standardize_mask(self, "reset", reset, x)
         x = ops.cast(x, self.compute_dtype)  # Keras leaves integers as they are
         stateful = self.stateful and initial_state is None
         if stateful:
-            initial_state = [ops.convert_to_tensor(state) for state in self.states]
+            initial_state = self._own_state()
             if x.shape[0] is None:  # another number of rows would be broadcast; here it fails
                 x = ops.reshape(x, (self.states[0].shape[0], *ops.shape(x)[1:]))
-        if initial_state is None:
-            state = self.get_initial_state(ops.shape(x)[0])
-        else:
-            state = self._standardize_state(initial_state, ops.shape(x)[0])
-        self._check_rows(state, x, stateful)
-        x, turns = self._turns(x, mask, reset, training)
+        elif initial_state is not None:
+            initial_state = self._standardize_state(initial_state, ops.shape(x)[0])
+        self._check_rows(initial_state, x, stateful)
+        x, inputs = self._step_inputs(x, mask, reset, training)
         outputs, state = recur(
             self.cell,
             x,
-            state,
-            turns,
+            initial_state,
+            inputs,
             reverse=self.go_backwards,
             differentiable=bool(training) or loops.records_gradients(),
             recompute=self.recompute,
+            unroll=self.unroll,
+            training=bool(training),
+            form=form_of(self),
+            needs_state=stateful or return_state or self.return_state,
         )
         if stateful:
-            for variable, part in zip(self.states, state, strict=True):
+            for variable, part in zip(self.states, keras.tree.flatten(state), strict=True):
                 variable.assign(part)
-        y = outputs if self.return_sequences else state[0]
+        y = self._outputs(outputs, state, mask)
         if return_state:
             return y, state
         return (y, *state) if self.return_state else y
 
+    def _own_state(self):
+        """The state of a stateful layer as tensors."""
+        parts = [ops.convert_to_tensor(state) for state in self.states]
+        return keras.tree.pack_sequence_as(self._state_spec(), parts)
+
+    def _outputs(self, outputs, state, mask):
+        """What the layer gives of (B, T, U) outputs in the order of running."""
+        if not self.return_sequences:
+            # h of the state is the last output, and the others need not be kept.
+            return state[0] if state and isinstance(self.cell, GatedCell) else outputs[:, -1]
+        if mask is None or not self.zero_output_for_mask:
+            return outputs
+        mask = ops.flip(mask, axis=1) if self.go_backwards else mask
+        return ops.where(ops.expand_dims(mask, -1), outputs, ops.zeros_like(outputs))
+
     def _check_rows(self, state, x, stateful):
-        rows = {part.shape[0] for part in state} - {None}
+        parts = [] if state is None else keras.tree.flatten(state)
+        rows = {part.shape[0] for part in parts} - {None}
         if x.shape[0] is None or rows <= {x.shape[0]}:
             return
         who = f"{type(self).__name__} `{self.name}`"
         if stateful:
             raise ValueError(
-                f"{who} is stateful and was built for batches of {min(rows)} rows. Received: x of "
-                f"shape {tuple(x.shape)}. Give it batches of that size, or an `initial_state`."
+                f"{who} is stateful and was built for a batch size of {min(rows)}. Received: "
+                f"sequences of shape {tuple(x.shape)}. Give it batches of that size, or an "
+                "`initial_state`."
             )
         raise ValueError(
-            f"`initial_state` of {who} must have as many rows as x, {x.shape[0]}. Received shapes: "
-            f"{[tuple(part.shape) for part in state]}"
+            f"`initial_state` of {who} must have as many rows as sequences, {x.shape[0]}. Received "
+            f"shapes: {[tuple(part.shape) for part in parts]}"
         )
 
-    def _turns(self, x, mask, reset, training):
+    def _step_inputs(self, x, mask, reset, training):
         """x after dropout, and what goes with its time steps."""
-        cell, seed = self.cell, self.cell.seed_generator
-        turns = Turns(mask, None if reset is None else ops.cast(reset, "bool"))
-        if cell.zoneout:
-            turns.zoneout = cell.zoneout
+        inputs, cell = StepInputs(mask, reset), self.cell
+        if not isinstance(cell, GatedCell):
+            return x, inputs
+        seed = cell.seed_generator
+        inputs.zoneout = cell.zoneout or None
         if not training:
-            return x, turns
+            return x, inputs
         batch, time = ops.shape(x)[:2]
         if cell.dropout:  # one mask for all time steps (Gal & Ghahramani 2016, section 4)
             x = x * keras.random.dropout(ops.ones_like(x[:, :1]), cell.dropout, seed=seed)
         if cell.recurrent_dropout:
-            ones = ops.ones((batch, self.units), dtype=self.compute_dtype)
-            turns.recurrent_dropout = keras.random.dropout(ones, cell.recurrent_dropout, seed=seed)
+            ones = ops.ones((batch, cell.units), dtype=self.compute_dtype)
+            inputs.recurrent_dropout = keras.random.dropout(ones, cell.recurrent_dropout, seed=seed)
         if cell.zoneout:
-            shape = (batch, time, self.units)
-            turns.zoneout = [
+            shape = (batch, time, cell.units)
+            inputs.zoneout = [
                 keras.random.uniform(shape, seed=seed) < cell.zoneout for _ in cell.state_names
             ]
-        return x, turns
+        return x, inputs
 
     def step(self, x, state, mask=None, **kwargs):
         if not self.return_sequences:
@@ -264,10 +325,15 @@ class RNN(SequenceLayer):
         # Outputs come in the order of running, and what is masked with them.
         return ops.flip(previous_mask, axis=1) if self.go_backwards else previous_mask
 
-    def compute_output_shape(self, x_shape, initial_state_shape=None):
-        batch, time = x_shape[:2]
-        y = (batch, time, self.units) if self.return_sequences else (batch, self.units)
-        return (y, *((batch, n) for n in self.state_size)) if self.return_state else y
+    def compute_output_shape(self, sequences_shape, initial_state_shape=None):
+        batch, time = sequences_shape[:2]
+        width = protocol.output_size(self.cell)
+        y = (batch, time, width) if self.return_sequences else (batch, width)
+        if not self.return_state:
+            return y
+        spec = self._state_spec()
+        shapes = [(batch, *part.shape[1:]) for part in keras.tree.flatten(spec)]
+        return y, *keras.tree.pack_sequence_as(spec, shapes)
 
     def get_config(self):
         return {
@@ -277,6 +343,8 @@ class RNN(SequenceLayer):
             "return_state": self.return_state,
             "go_backwards": self.go_backwards,
             "stateful": self.stateful,
+            "unroll": self.unroll,
+            "zero_output_for_mask": self.zero_output_for_mask,
             "recompute": self.recompute,
         }
 

@@ -1,13 +1,14 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_seq
 from keras_seq.export import ExportError
 from keras_seq.export.targets._exported_model import ExportedModel
 from keras_seq.export.targets._lstm_fusion import best_steps, is_fusable
 from keras_seq.export.targets.litert_model import model_to_litert
-from keras_seq.layers import GRU, LSTM
+from keras_seq.layers import GRU, LSTM, GRUCell, LSTMCell
 
 
 def sequence_model(kind, units=64, time=None, features=8):
@@ -125,23 +126,21 @@ def test_what_a_file_is_compared_on_has_marks_of_both_kinds():
     assert all(0 < call["reset"].mean() < 1 for call in calls)
 
 
-def test_the_fused_operator_is_for_outputs_alone_from_zeros_of_plain_layers():
-    x, marks, state = np.zeros((2, 5, 4), "float32"), np.ones((2, 5), bool), [np.zeros((2, 8))] * 2
-    assert is_fusable(LSTM(8), {"x": x, "mask": None, "training": False})
-    for given in ({"initial_state": state}, {"reset": marks}, {"mask": marks}, {"return_state": 1}):
-        assert not is_fusable(LSTM(8), {"x": x, **given})
-    assert not is_fusable(LSTM(8), {"x": keras.KerasTensor((None, 5, 4))})
-    other = ({"zoneout": 0.1}, {"activation": "relu"}, {"return_state": True}, {"dtype": "float16"})
-    for arguments in other:
-        assert not is_fusable(LSTM(8, **arguments), {"x": x})
+def test_the_fused_operator_is_for_plain_lstm_cells_in_float32_and_a_known_batch():
+    x = tf.zeros((2, 5, 4))
+    assert is_fusable(LSTMCell(8), x)
+    assert not is_fusable(GRUCell(8), x)
+    assert not is_fusable(LSTMCell(8, activation="relu"), x)
+    assert not is_fusable(LSTMCell(8), tf.cast(x, "float16"))
+    assert not is_fusable(LSTMCell(8), keras.KerasTensor((None, 5, 4)))
 
 
-def test_the_loop_takes_as_many_steps_a_turn_as_the_cache_holds_kernels():
+def test_the_loop_takes_as_many_steps_an_iteration_as_the_cache_holds_kernels():
     steps = {}
     for units in (64, 256, 1024):
-        layer = LSTM(units)
-        layer.build((None, None, 4))
-        steps[units] = best_steps(layer, 4), best_steps(layer, 1)
+        cell = LSTMCell(units)
+        cell.build((None, 4))
+        steps[units] = best_steps(cell, 4), best_steps(cell, 1)
     assert steps == {64: (8, 8), 256: (1, 4), 1024: (1, 1)}
 
 

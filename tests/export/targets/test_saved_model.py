@@ -8,6 +8,8 @@ import pytest
 from keras_seq.data import train_tokenizer
 from keras_seq.export import ExportError, to_saved_model, verify
 from keras_seq.generation import Generator, TextGenerator
+from keras_seq.layers import GRU
+from tests.export.wrong_step import step_without_state
 from tests.generation.generation_models import translator
 
 SOURCES = ["one two three", "two three", "이천 년 삼월", "eins zwei", "three one", "zwei"]
@@ -75,6 +77,15 @@ def test_verify_finds_other_weights(exported, translate):
     translate.generator.model.set_weights([w[..., ::-1] for w in weights])
     with pytest.raises(ExportError, match="does not agree"):
         verify(path, translate, SOURCES)
+
+
+def test_a_model_that_steps_to_other_numbers_than_it_calls_is_refused(
+    translate, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(GRU, "step", step_without_state)
+    with pytest.raises(ExportError, match="does not agree with the model's own call"):
+        to_saved_model(translate, tmp_path / "1", texts=SOURCES)
+    assert not list(tmp_path.iterdir())
 
 
 def test_texts_that_cannot_be_compared_on_are_refused_before_any_work(translate, tmp_path):

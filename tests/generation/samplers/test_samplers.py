@@ -6,9 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from keras_seq.generation import BeamSampler, GreedySampler, RandomSampler, TopKSampler, TopPSampler
+from keras_seq.generation import (
+    BeamSampler,
+    GreedySampler,
+    RandomSampler,
+    TopK,
+    TopKSampler,
+    TopP,
+    TopPSampler,
+)
+from keras_seq.generation._get_sampler import get_sampler
 from keras_seq.generation.samplers._random_numbers import seed_words
-from keras_seq.generation.samplers._registry import get_sampler
 
 numpy = keras.ops.convert_to_numpy
 P = np.array([0.02, 0.3, 0.08, 0.25, 0.0, 0.2, 0.15])
@@ -35,9 +43,9 @@ def test_no_temperature_draws_what_must_not_be_chosen_or_is_not_a_number(tempera
 
 
 def test_a_nucleus_of_everything_keeps_the_tail_of_a_large_vocabulary():
-    weights = np.ones((1, 50000), "float32")  # the rounded shares sum up to more than 1
-    kept, _ = TopPSampler(p=1).candidates(weights)
-    assert (numpy(kept) > 0).all()
+    even = np.zeros((1, 50000), "float32")  # the rounded fractions sum up to more than 1
+    kept, _ = TopPSampler(p=1).candidates(even)
+    assert np.isfinite(numpy(kept)).all()
 
 
 def tempered(p, temperature):
@@ -56,6 +64,10 @@ def tempered(p, temperature):
         (TopPSampler(p=0.5), np.where(P >= 0.25, P, 0) / 0.55),
         (TopPSampler(p=0.6, k=2), np.where(P >= 0.25, P, 0) / 0.55),
         (TopPSampler(p=1.0), P),
+        # Of 0.3, 0.25, 0.2 the first two are more than 0.6 of them all; of all they are 0.55.
+        (RandomSampler(filters=[TopK(3), TopP(0.6)]), np.where(P >= 0.25, P, 0) / 0.55),
+        (RandomSampler(filters=[TopP(0.6), TopK(3)]), np.where(P >= 0.2, P, 0) / 0.75),
+        (RandomSampler(filters=[lambda x: x, TopK(3)]), np.where(P >= 0.2, P, 0) / 0.75),
     ],
 )
 def test_tokens_are_drawn_as_often_as_they_are_likely(sampler, expected):
@@ -70,6 +82,22 @@ def test_tokens_are_drawn_as_often_as_they_are_likely(sampler, expected):
     np.testing.assert_allclose(scores, np.log(P[tokens]), rtol=1e-6)  # of the model, as they were
 
 
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(arrays("float32", (3, 6), elements=st.integers(-3, 0).map(float)))
+def test_a_filter_called_alone_keeps_the_first_of_equals(log_probabilities):
+    """A stable sort says which tokens are in, and their exact sums how many."""
+    order = np.argsort(-log_probabilities, axis=-1, kind="stable")
+    p = np.exp(log_probabilities.astype("float64"))
+    p = np.take_along_axis(p / p.sum(axis=-1, keepdims=True), order, axis=-1)
+    ahead = np.cumsum(p, axis=-1) - p
+    assert np.abs(ahead - 0.437).min() > 1e-6  # so that no rounding decides
+    for part, inside in ((TopK(2), np.arange(6) < 2), (TopP(0.437), ahead <= 0.437)):
+        expected = np.full((3, 6), -np.inf, "float32")
+        kept = np.where(inside, np.take_along_axis(log_probabilities, order, axis=-1), -np.inf)
+        np.put_along_axis(expected, order, kept, axis=-1)
+        np.testing.assert_array_equal(numpy(part(log_probabilities)), expected)
+
+
 @pytest.mark.parametrize(
     "ours, theirs",
     [
@@ -82,18 +110,19 @@ def test_tokens_are_drawn_as_often_as_they_are_likely(sampler, expected):
 )
 def test_keras_hub_draws_from_the_same_tokens_with_the_same_weights(ours, theirs, monkeypatch):
     logits = np.random.default_rng(0).normal(size=(40, 9)).astype("float32") * 2
-    seen = []
+    drawn_from = []
 
     def categorical(log_weights, num_samples, **_):
-        seen.append(np.exp(numpy(log_weights)))
+        drawn_from.append(np.exp(numpy(log_weights)))
         return keras.ops.zeros((40, 1), dtype="int32")
 
     monkeypatch.setattr(keras.random, "categorical", categorical)
     theirs.get_next_token(theirs.compute_probabilities(logits))
-    weights, ids = ours.candidates(theirs.compute_probabilities(logits))
-    # Both are sorted or both not; each weight as a share of the row's.
-    shares = [w / w.sum(axis=-1, keepdims=True) for w in (numpy(weights), seen[0])]
-    np.testing.assert_allclose(*(np.sort(s, axis=-1) for s in shares), atol=1e-6)
+    log_weights, ids = ours.candidates(logits)
+    fractions = [
+        w / w.sum(axis=-1, keepdims=True) for w in (np.exp(numpy(log_weights)), drawn_from[0])
+    ]
+    np.testing.assert_allclose(*(np.sort(f, axis=-1) for f in fractions), atol=1e-6)
     np.testing.assert_array_equal(numpy(ids)[:, 0], logits.argmax(axis=-1))
 
 
@@ -133,8 +162,8 @@ def test_a_sampler_written_for_keras_hub_draws_by_the_seed_of_the_step():
         def get_next_token(self, probabilities):
             return super().get_next_token(probabilities)
 
-    hot = get_sampler(Plain(temperature=1e30))
-    assert set(numpy(hot(log_rows(rows=300), seed=seed_words(1))[0])) == {0, 1, 2, 3, 5, 6}
+    flat = get_sampler(Plain(temperature=1e30))
+    assert set(numpy(flat(log_rows(rows=300), seed=seed_words(1))[0])) == {0, 1, 2, 3, 5, 6}
 
 
 @pytest.mark.parametrize(
@@ -149,13 +178,22 @@ def test_a_sampler_written_for_keras_hub_draws_by_the_seed_of_the_step():
         (lambda: TopPSampler(p=1.5), r"p.*\(0, 1\].*1.5"),
         (lambda: TopPSampler(p=0), "p"),
         (lambda: TopPSampler(k=-1), "k"),
+        (lambda: TopK(0), "k.*TopK.*at least 1"),
+        (lambda: TopP(0), "p.*TopP"),
+        (lambda: RandomSampler(filters=[50]), "filters.*callables.*50"),
+        (lambda: RandomSampler(filters=TopK), "filters.*callables"),
         (lambda: TopKSampler(seed=-1), "seed.*TopKSampler"),
         (lambda: BeamSampler(num_beams=0), "num_beams"),
         (lambda: BeamSampler(length_penalty="long"), "length_penalty"),
         (lambda: BeamSampler(length_penalty=float("nan")), "length_penalty.*nan"),
         (lambda: BeamSampler(length_penalty=float("inf")), "length_penalty.*inf"),
-        (lambda: BeamSampler(early_stopping="never"), "early_stopping"),
+        (lambda: BeamSampler(early_stopping="soon"), "early_stopping.*soon"),
+        (lambda: BeamSampler(early_stopping=1), "early_stopping"),
         (lambda: BeamSampler(return_all_beams=3), "return_all_beams"),
+        (lambda: BeamSampler(length_penalty_kind="wu"), "length_penalty_kind.*gnmt.*wu"),
+        (lambda: BeamSampler(2, num_return_sequences=3), "num_return_sequences.*num_beams=2.*3"),
+        (lambda: BeamSampler(2, num_return_sequences=0), "num_return_sequences"),
+        (lambda: BeamSampler(2, True, num_return_sequences=1), "return_all_beams"),
     ],
 )
 def test_samplers_check_their_arguments(make, message):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_seq.generation import BeamSampler, Generator
-from keras_seq.generation.search import beam_search
+from keras_seq.generation.search import _beam_loop
 from tests.generation.generation_models import (
     hybrid,
     log_probabilities,
@@ -34,16 +34,31 @@ def every_sequence(model, start, length, end, vocabulary_size):
     return sequences, np.array(totals)
 
 
-@pytest.mark.parametrize("alpha, end", [(0.0, None), (0.6, 3), (2.5, 3), (-1.0, 3)])
-def test_a_beam_of_everything_finds_what_exhaustive_search_finds(alpha, end):
+def penalty(length, alpha, kind):
+    return ((5 + length) / 6) ** alpha if kind == "gnmt" else length**alpha
+
+
+@pytest.mark.parametrize(
+    "alpha, end, kind",
+    [
+        (0.0, None, "gnmt"),
+        (0.6, 3, "gnmt"),
+        (2.5, 3, "gnmt"),
+        (-1.0, 3, "gnmt"),
+        (1.0, 3, "power"),
+        (2.0, 3, "power"),
+        (-0.5, 3, "power"),
+    ],
+)
+def test_a_beam_of_everything_finds_what_exhaustive_search_finds(alpha, end, kind):
     model = shaken(hybrid(4, 8), seed=5, scale=1.5)
-    sampler = BeamSampler(256, return_all_beams=True, length_penalty=alpha)
+    sampler = BeamSampler(256, True, alpha, "never", length_penalty_kind=kind)
     out = Generator(model, max_length=5, end_token=end, sampler=sampler, **GRAPH).generate(
         prompt=[[1], [2], [3]]
     )
     for row, start in enumerate((1, 2, 3)):
         sequences, totals = every_sequence(model, start, 5, end, vocabulary_size=4)
-        ranks = totals / ((5 + np.array([len(s) for s in sequences])) / 6) ** alpha
+        ranks = totals / penalty(np.array([len(s) for s in sequences], "float64"), alpha, kind)
         best = np.argsort(-ranks, kind="stable")[:256]
         found = numpy(out.tokens)[row, : len(best), 1:].tolist()
         assert found == [[*sequences[i], *[0] * (5 - len(sequences[i]))] for i in best]
@@ -64,7 +79,11 @@ def test_what_is_open_is_dropped_only_where_it_cannot_win(alpha):
     """The best alone ends earlier than the whole list, and is the best of the list."""
     best, everything = (
         Generator(
-            soon_ending(), 12, end_token=3, sampler=BeamSampler(6, return_all, alpha), **GRAPH
+            soon_ending(),
+            12,
+            end_token=3,
+            sampler=BeamSampler(6, return_all, alpha, "never"),
+            **GRAPH,
         ).generate(prompt=[[1], [2], [4], [5]])
         for return_all in (False, True)
     )
@@ -91,26 +110,52 @@ def fork(ends, goes_on, kinds=1):
 )
 def test_what_may_still_win_by_its_length_is_waited_for(alpha, ends, goes_on, best):
     """Whichever lengths the penalty favours, the first end is no proof."""
-    sampler = BeamSampler(2, length_penalty=alpha)
+    sampler = BeamSampler(2, length_penalty=alpha, early_stopping="never")
     model = fork(ends, goes_on)
     out = Generator(model, 8, end_token=3, sampler=sampler, **GRAPH).generate(prompt=[[1]])
     assert numpy(out.tokens)[0, 1:].tolist() == best
 
 
-def test_one_beam_is_greedy_and_more_find_likelier_sequences():
+def test_one_beam_is_greedy_on_random_models_and_prompts():
+    model = hybrid(8, 8)
+    options = {"max_length": 9, "end_token": [3, 6], **GRAPH}
+    greedy = Generator(model, **options)
+    beams = [
+        Generator(model, sampler=BeamSampler(1, length_penalty_kind=kind), **options)
+        for kind in ("gnmt", "power")
+    ]
+    lengths = set()
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        model.set_weights([0.8 * rng.normal(size=w.shape) for w in model.get_weights()])
+        prompt = rng.integers(0, 8, size=(4, 3))
+        prompt[:, 0] = 5
+        prompts = [row[: 1 + i % 3].tolist() for i, row in enumerate(prompt)]
+        expected = greedy.generate(prompt=prompts)
+        for generator in beams:
+            found = generator.generate(prompt=prompts)
+            assert numpy(found.tokens).tolist() == numpy(expected.tokens).tolist()
+            np.testing.assert_allclose(numpy(found.scores), numpy(expected.scores), atol=1e-4)
+        lengths.add(int(expected.steps))
+    assert len(lengths) > 3  # sequences end early and late
+
+
+def test_more_beams_find_likelier_sequences():
     model, source = shaken(translator("gru"), seed=3), sources()
     options = {"max_length": 9, "start_token": 2, **GRAPH}
     greedy = Generator(model, **options).generate(source)
-    one = Generator(model, **options, sampler=BeamSampler(1)).generate(source)
     many = Generator(model, **options, sampler=BeamSampler(8, length_penalty=0)).generate(source)
-    assert numpy(one.tokens).tolist() == numpy(greedy.tokens).tolist()
-    np.testing.assert_allclose(numpy(one.scores), numpy(greedy.scores), atol=1e-5)
-    assert (numpy(many.scores) >= numpy(one.scores) - 1e-5).all()
-    assert numpy(many.scores).sum() > numpy(one.scores).sum() + 0.1
+    assert (numpy(many.scores) >= numpy(greedy.scores) - 1e-5).all()
+    assert numpy(many.scores).sum() > numpy(greedy.scores).sum() + 0.1
 
 
-def slow_beams(model, source, beams, length, end, alpha):
+def slow_beams(model, source, length, end, sampler):
     """Beam search of one row in plain Python, with whole calls."""
+    beams, alpha, kind = sampler.num_beams, sampler.length_penalty, sampler.length_penalty_kind
+
+    def rank(total, n):
+        return total / penalty(n, alpha, kind)
+
     opened, ended = [((2,), 0.0)], []
     for n in range(1, length + 1):
         x = np.zeros((beams, length), "int32")
@@ -123,22 +168,36 @@ def slow_beams(model, source, beams, length, end, alpha):
             for i, (tokens, total) in enumerate(opened)
             for v in range(log_p.shape[-1])
         ]
-        new = sorted(new, key=lambda x: -x[1])[: 2 * beams]
-        ended += [(t, s) for t, s in new if t[-1] == end or n == length]
+        new = sorted(new, key=lambda x: -x[1])
+        ended += [(rank(s, n), t, s) for t, s in new[:beams] if t[-1] == end or n == length]
+        ended = sorted(ended, key=lambda x: -x[0])[:beams]
         opened = [(t, s) for t, s in new if t[-1] != end][:beams]
-    return sorted(ended, key=lambda x: -x[1] / ((4 + len(x[0])) / 6) ** alpha)[:beams]
+        if len(ended) < beams:
+            continue
+        longest = max(penalty(n + 1, alpha, kind), penalty(length, alpha, kind))
+        bound = {False: rank(opened[0][1], n), "never": opened[0][1] / longest, True: -np.inf}
+        if ended[-1][0] >= bound[sampler.early_stopping]:
+            break
+    return [(tokens, total) for _, tokens, total in ended]
 
 
-@pytest.mark.parametrize("kind, jit_compile", [("lstm", GRAPH["jit_compile"]), ("post_norm", True)])
-def test_beams_equal_a_plain_search_by_whole_calls(kind, jit_compile):
-    model, source = shaken(translator(kind), seed=4, scale=0.5), sources(3)
-    sampler = BeamSampler(3, return_all_beams=True, length_penalty=0.6)
+@pytest.mark.parametrize(
+    "rnn, jit_compile, early_stopping, kind",
+    [
+        ("lstm", GRAPH["jit_compile"], False, "gnmt"),
+        ("lstm", GRAPH["jit_compile"], True, "power"),
+        ("post_norm", True, "never", "power"),
+    ],
+)
+def test_beams_equal_a_plain_search_by_whole_calls(rnn, jit_compile, early_stopping, kind):
+    model, source = shaken(translator(rnn), seed=4, scale=0.5), sources(3)
+    sampler = BeamSampler(3, True, 0.6, early_stopping, kind)
     generator = Generator(
         model, 7, start_token=2, end_token=3, sampler=sampler, jit_compile=jit_compile
     )
     out = generator.generate(source)
     for row, ids in enumerate(source):
-        expected = slow_beams(model, ids, 3, 7, end=3, alpha=0.6)
+        expected = slow_beams(model, ids, 7, end=3, sampler=sampler)
         for found, score, (tokens, total) in zip(
             numpy(out.tokens)[row].tolist(), numpy(out.scores)[row], expected, strict=True
         ):
@@ -146,6 +205,19 @@ def test_beams_equal_a_plain_search_by_whole_calls(kind, jit_compile):
             np.testing.assert_allclose(score, total, atol=1e-4)
     generator.generate(sources(3, seed=1))
     assert generator.trace_count == 1
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_fewer_sequences_than_beams_are_the_best_of_all(count):
+    """With the default stopping, what is searched is the same whatever is returned."""
+    options = {"max_length": 8, "end_token": 3, **GRAPH}
+    several, every = (
+        Generator(soon_ending(), sampler=sampler, **options).generate(prompt=[[1], [2]])
+        for sampler in (BeamSampler(4, num_return_sequences=count), BeamSampler(4, True))
+    )
+    assert several.tokens.shape == (2, count, 9)
+    assert numpy(several.tokens).tolist() == numpy(every.tokens)[:, :count].tolist()
+    np.testing.assert_allclose(numpy(several.scores), numpy(every.scores)[:, :count], atol=1e-6)
 
 
 def test_rows_with_prompts_of_different_lengths_get_what_they_get_alone():
@@ -189,24 +261,44 @@ def test_a_context_of_one_row_is_shared_by_all_beams():
 
 
 def test_early_stopping_is_done_when_enough_sequences_have_ended():
-    hasty = BeamSampler(2, length_penalty=1.0, early_stopping=True)
-    patient = BeamSampler(2, length_penalty=1.0)
     steps = [
         int(
-            Generator(soon_ending(), 12, end_token=3, sampler=sampler, **GRAPH)
+            Generator(
+                soon_ending(), 12, end_token=3, sampler=BeamSampler(2, False, 1.0, kind), **GRAPH
+            )
             .generate(prompt=[[1], [2], [4], [5]])
             .steps
         )
-        for sampler in (hasty, patient)
+        for kind in (True, False, "never")
     ]
-    assert steps[0] < steps[1]
+    assert steps[0] <= steps[1] < steps[2]
 
 
 def test_several_end_tokens_leave_room_for_what_goes_on():
     """Both ends are likelier than the 2, which wins in the end."""
-    sampler = BeamSampler(1, length_penalty=1.0)
+    sampler = BeamSampler(3, length_penalty=1.0, early_stopping="never")
     generator = Generator(fork(0.7, 0.999, 2), 8, end_token=[3, 4], sampler=sampler, **GRAPH)
     assert numpy(generator.generate(prompt=[[1]]).tokens).tolist() == [[1] + [2] * 8]
+
+
+def test_only_what_is_among_the_best_beams_ends():
+    """After token 1 the end is third: with two beams it is no hypothesis, though it would win."""
+    table = np.full((6, 6), 1e-9, "float32")
+    table[1, [3, 4, 5]] = 0.3, 0.36, 0.34
+    table[4:, :] = [0.1, 0.1, 0.1, 0.5, 0.1, 0.1]
+    tokens = keras.Input((None,), dtype="int32")
+    model = keras.Model(tokens, keras.layers.Embedding(6, 6)(tokens))
+    model.set_weights([np.log(table)])
+    options = {"max_length": 4, "end_token": 3, **GRAPH}
+    two, three = (
+        numpy(
+            Generator(model, sampler=BeamSampler(n, length_penalty=0), **options)
+            .generate(prompt=[[1]])
+            .tokens
+        ).tolist()
+        for n in (2, 3)
+    )
+    assert three == [[1, 3, 0, 0, 0]] and two == [[1, 4, 3, 0, 0]]
 
 
 def test_a_row_that_is_done_stays_as_it_is_while_others_go_on():
@@ -242,13 +334,13 @@ def test_keras_hub_finds_the_same_without_length_penalty_and_end():
 
 def test_what_a_step_hands_on_as_it_is_is_not_moved_in_the_loop(monkeypatch):
     """Keys and values of the source are laid out for the beams once, and never gathered."""
-    shapes, take_rows = [], beam_search._take_rows
+    shapes, take_rows = [], _beam_loop._take_rows
 
     def recorded(x, *arguments):
         shapes.append(tuple(x.shape))
         return take_rows(x, *arguments)
 
-    monkeypatch.setattr(beam_search, "_take_rows", recorded)
+    monkeypatch.setattr(_beam_loop, "_take_rows", recorded)
     sampler = BeamSampler(3)
     generator = Generator(translator("transformer"), 5, start_token=2, sampler=sampler, **GRAPH)
     generator.generate(sources(2, 13))

@@ -146,8 +146,9 @@ def test_a_layer_of_positions_comes_back_with_the_configuration():
     positions = ks.layers.RotaryEmbedding(max_wavelength=50)
     layer = ks.layers.MultiHeadSelfAttention(2, 4, positions=positions)
     again = ks.layers.MultiHeadSelfAttention.from_config(layer.get_config())
-    assert again.rotary.max_wavelength == 50
-    assert ks.layers.MultiHeadSelfAttention(2, 4, positions="alibi").alibi.alibi_bias_max == 8
+    assert again.position_scheme.max_wavelength == 50
+    alibi = ks.layers.MultiHeadSelfAttention(2, 4, positions="alibi").position_scheme
+    assert alibi.alibi_bias_max == 8
 
 
 @pytest.mark.parametrize("causal", [False, True])

@@ -163,6 +163,15 @@ def _sizes(graph, time):
                 yield 64 * (sum(side is None for side in shape[1:]) > 1)
 
 
+@pytest.mark.parametrize("time", [3, 7])
+def test_an_empty_batch_keeps_its_time_steps(time):
+    layer, _ = windowed(2)
+    assert layer(np.zeros((0, time, 3), "float32")).shape == (0, time, 3)
+    state = layer.get_initial_state(0, max_length=time)
+    y, state = layer(np.zeros((0, time, 3), "float32"), initial_state=state, return_state=True)
+    assert y.shape == (0, time, 3) and int(state["position"]) == time
+
+
 def test_a_window_without_causality_is_refused():
     with pytest.raises(ValueError, match="`causal=True`.*sliding_window=3, causal=False"):
         ks.layers.MultiHeadSelfAttention(2, 2, sliding_window=3)

@@ -50,7 +50,7 @@ def test_the_decoder_block_is_the_papers_equations(arguments):
 
 
 def test_without_a_source_it_is_the_causal_encoder_block():
-    arguments = {"normalize_first": True, "positions": "alibi", "attention_bias": False}
+    arguments = {"normalize_first": True, "positions": "alibi", "use_attention_bias": False}
     block, x = decoder(**arguments), normal(2, 4, 4)
     peer = ks.layers.TransformerEncoderBlock(6, 2, causal=True, **arguments)
     block(x), peer(x)

@@ -30,7 +30,7 @@ def test_the_encoder_block_keeps_the_laws(arguments):
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize(
     "arguments",
-    [{}, {"normalize_first": True}, MODERN, {"attention_bias": False, "normalization": "rms"}],
+    [{}, {"normalize_first": True}, MODERN, {"use_attention_bias": False, "normalization": "rms"}],
     ids=["post-norm", "pre-norm", "modern", "mixed"],
 )
 def test_the_encoder_block_is_the_papers_equations(arguments, causal):

@@ -20,7 +20,7 @@ def inputs_of(block_class, features=4):
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"attention_bias": False},
+        {"use_attention_bias": False},
         {"sliding_window": 2},
         {"positions": "alibi"},
         {"positions": RotaryEmbedding(max_wavelength=50)},
@@ -37,11 +37,11 @@ def test_each_option_keeps_the_laws(arguments):
 
 def test_options_are_those_of_the_sublayers():
     block = ks.layers.TransformerDecoderBlock(
-        6, 2, use_bias=False, attention_bias=True, positions="alibi", normalization="rms"
+        6, 2, use_bias=False, use_attention_bias=True, positions="alibi", normalization="rms"
     )
     block(normal(2, 4, 4))
     assert block.self_attention.query_bias is not None
-    assert isinstance(block.self_attention.alibi, AlibiBias)
+    assert isinstance(block.self_attention.position_scheme, AlibiBias)
     names = {w.path.split("/", 1)[1] for w in block.weights if "self_attention/" not in w.path}
     assert names == {
         "self_attention_norm/scale",

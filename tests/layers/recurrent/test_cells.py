@@ -125,7 +125,7 @@ def test_units_must_be_a_positive_int(cell, units):
 
 
 @pytest.mark.parametrize("rate", ["dropout", "recurrent_dropout", "zoneout"])
-def test_rates_must_be_shares(rate):
+def test_rates_must_be_fractions(rate):
     with pytest.raises(ValueError, match=f"`{rate}` of GRUCell.*{rate}=1.0"):
         GRUCell(2, **{rate: 1.0})
 
@@ -140,7 +140,7 @@ def test_a_cell_without_equations_says_what_to_define():
         GatedCell(2).pointwise(None, None)
 
 
-def test_a_cell_of_its_own_keeps_a_share_of_its_units_in_training():
+def test_a_cell_of_its_own_keeps_a_fraction_of_its_units_in_training():
     cell = LSTMCell(50, zoneout=0.25, seed=1)
     x, old = normal(200, 4), [normal(200, 50, seed=60 + i) for i in range(2)]
     arguments = [ops.convert_to_tensor(x), [ops.convert_to_tensor(s) for s in old]]

@@ -12,8 +12,9 @@ from keras_seq.layers import (
     PeepholeLSTMCell,
     SimpleRNNCell,
 )
-from keras_seq.layers.recurrent._engine import Turns, recur
+from keras_seq.layers.recurrent._engine import recur
 from keras_seq.layers.recurrent._scan import HAS_EXPLICIT_GRADIENTS
+from keras_seq.layers.recurrent._steps import StepInputs
 from tests.layers.layer_equations import gru_step, normal
 
 UNITS, FEATURES = 3, 4
@@ -41,18 +42,18 @@ def arguments(cell, batch=2, time=5, seed=0):
     return ops.convert_to_tensor(x), [ops.convert_to_tensor(s) for s in state]
 
 
-def marks(*shape, share=0.6, seed=0):
-    return ops.convert_to_tensor(np.random.default_rng(seed).random(shape) < share)
+def boolean_mask(*shape, fraction=0.6, seed=0):
+    return ops.convert_to_tensor(np.random.default_rng(seed).random(shape) < fraction)
 
 
 def everything(cell, batch, time):
-    """Turns with a mask with holes, resets, zoneout and dropout of the state."""
+    """StepInputs with a mask with holes, resets, zoneout and dropout of the state."""
     dropped = 2 * np.random.default_rng(3).integers(0, 2, size=(batch, UNITS)).astype("float32")
-    return Turns(
-        mask=marks(batch, time),
-        reset=marks(batch, time, share=0.3, seed=1),
+    return StepInputs(
+        mask=boolean_mask(batch, time),
+        reset=boolean_mask(batch, time, fraction=0.3, seed=1),
         zoneout=[
-            marks(batch, time, UNITS, share=0.3, seed=5 + i)
+            boolean_mask(batch, time, UNITS, fraction=0.3, seed=5 + i)
             for i in cell.state_names and range(len(cell.state_names))
         ],
         recurrent_dropout=ops.convert_to_tensor(dropped),
@@ -74,9 +75,9 @@ def assert_equal(got, expected, atol=1e-6):
 def test_the_loop_is_the_equations_one_step_after_another(masked, reverse, differentiable):
     cell = random_cell(GRUCell(UNITS))
     x, state = arguments(cell)
-    mask = marks(2, 5) if masked else None
+    mask = boolean_mask(2, 5) if masked else None
     got, (last,) = recur(
-        cell, x, state, Turns(mask), reverse=reverse, differentiable=differentiable
+        cell, x, state, StepInputs(mask), reverse=reverse, differentiable=differentiable
     )
     x, h = map(ops.convert_to_numpy, (x, state[0]))
     weights = [ops.convert_to_numpy(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias)]
@@ -100,11 +101,14 @@ def test_two_runs_in_a_row_are_one_run(batch, time, split, seed):
     split = min(split, time)
     cell = random_cell(LSTMCell(UNITS))
     x, state = arguments(cell, batch, time, seed)
-    mask, reset = marks(batch, time, seed=seed), marks(batch, time, share=0.3, seed=seed + 1)
+    mask, reset = (
+        boolean_mask(batch, time, seed=seed),
+        boolean_mask(batch, time, fraction=0.3, seed=seed + 1),
+    )
 
     def run(start, stop, state):
-        turns = Turns(mask[:, start:stop], reset[:, start:stop])
-        return recur(cell, x[:, start:stop], state, turns)
+        inputs = StepInputs(mask[:, start:stop], reset[:, start:stop])
+        return recur(cell, x[:, start:stop], state, inputs)
 
     whole, end = run(0, time, state)
     first, state = run(0, split, state)
@@ -119,9 +123,9 @@ def test_two_runs_in_a_row_are_one_run(batch, time, split, seed):
 def test_running_backwards_is_running_the_flipped_sequence(cell):
     cell = random_cell(cell(UNITS))
     x, state = arguments(cell)
-    mask = marks(2, 5)
-    backwards = recur(cell, x, state, Turns(mask), reverse=True)
-    flipped = recur(cell, ops.flip(x, 1), state, Turns(ops.flip(mask, 1)))
+    mask = boolean_mask(2, 5)
+    backwards = recur(cell, x, state, StepInputs(mask), reverse=True)
+    flipped = recur(cell, ops.flip(x, 1), state, StepInputs(ops.flip(mask, 1)))
     assert_equal(backwards, flipped)
 
 
@@ -129,13 +133,13 @@ def test_where_the_mask_is_false_the_state_stays_and_the_output_repeats():
     cell = random_cell(LSTMCell(UNITS))
     x, state = arguments(cell)
     mask = np.array([[False, True, False, True, False]] * 2)
-    y, _ = recur(cell, x, state, Turns(ops.convert_to_tensor(mask)))
+    y, _ = recur(cell, x, state, StepInputs(ops.convert_to_tensor(mask)))
     y = ops.convert_to_numpy(y)
     np.testing.assert_array_equal(y[:, 0], ops.convert_to_numpy(state[0]))
     np.testing.assert_array_equal(y[:, 2], y[:, 1])
     np.testing.assert_array_equal(y[:, 4], y[:, 3])
     nothing = ops.zeros((2, 5), dtype="bool")
-    assert_equal(recur(cell, x, state, Turns(nothing))[1], state)
+    assert_equal(recur(cell, x, state, StepInputs(nothing))[1], state)
 
 
 @pytest.mark.parametrize("cell", [LSTMCell, GRUCell])
@@ -144,7 +148,7 @@ def test_after_a_reset_a_row_is_a_sequence_of_its_own(cell):
     x, state = arguments(cell)
     reset = np.zeros((2, 5), bool)
     reset[0, 2] = True
-    y, end = recur(cell, x, state, Turns(reset=ops.convert_to_tensor(reset)))
+    y, end = recur(cell, x, state, StepInputs(reset=ops.convert_to_tensor(reset)))
     zeros = [ops.zeros((1, UNITS)) for _ in state]
     document, document_end = recur(cell, x[:1, 2:], zeros)
     assert_equal([y[:1, 2:], *(s[:1] for s in end)], [document, *document_end])
@@ -158,20 +162,20 @@ def test_zoneout_keeps_units_in_training_and_takes_the_mean_of_both_without():
     cell = random_cell(LSTMCell(UNITS))
     x, state = arguments(cell, time=1)
     _, new = recur(cell, x, state)
-    kept = [marks(2, 1, UNITS, share=0.5, seed=i) for i in range(2)]
-    _, got = recur(cell, x, state, Turns(zoneout=kept))
+    kept = [boolean_mask(2, 1, UNITS, fraction=0.5, seed=i) for i in range(2)]
+    _, got = recur(cell, x, state, StepInputs(zoneout=kept))
     assert_equal(got, [ops.where(k[:, 0], s, n) for k, s, n in zip(kept, state, new, strict=True)])
-    _, got = recur(cell, x, state, Turns(zoneout=0.25))
+    _, got = recur(cell, x, state, StepInputs(zoneout=0.25))
     assert_equal(got, [0.25 * s + 0.75 * n for s, n in zip(state, new, strict=True)])
 
 
-def test_dropout_of_the_state_meets_the_recurrent_product_alone():
+def test_dropout_of_the_state_acts_on_the_recurrent_product_alone():
     cell = random_cell(GRUCell(UNITS))
     x, state = arguments(cell, time=1)
     nothing = ops.zeros((2, UNITS))
-    _, (got,) = recur(cell, x, state, Turns(recurrent_dropout=nothing))
+    _, (got,) = recur(cell, x, state, StepInputs(recurrent_dropout=nothing))
     weights = [ops.convert_to_numpy(w) for w in (cell.kernel, cell.recurrent_kernel, cell.bias)]
-    weights[1] = 0 * weights[1]  # as if the product saw zeros, the old state still passes through z
+    weights[1] = 0 * weights[1]  # as if the product had zeros, the old state still passes through z
     expected = gru_step(*map(ops.convert_to_numpy, (x[:, 0], state[0])), *weights)
     np.testing.assert_allclose(ops.convert_to_numpy(got), expected, atol=1e-5)
 
@@ -185,12 +189,12 @@ CELLS = {
 }
 
 
-def losses_and_gradients(cell, x, state, turns, reverse, jit_compile, **options):
+def losses_and_gradients(cell, x, state, inputs, reverse, jit_compile, **options):
     """Of a loss that sees every output and the last state: its value, and all gradients."""
     weights = cell.trainable_variables
 
     def loss(x, state):
-        y, end = recur(cell, x, state, turns, reverse=reverse, **options)
+        y, end = recur(cell, x, state, inputs, reverse=reverse, **options)
         return ops.sum(ops.sin(y)) + sum(ops.sum(part**2) for part in end)
 
     if keras.backend.backend() == "jax":
@@ -216,7 +220,7 @@ def losses_and_gradients(cell, x, state, turns, reverse, jit_compile, **options)
 
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize(
-    "jit_compile, with_turns",
+    "jit_compile, with_inputs",
     [
         (True, True),
         (False, False),
@@ -225,13 +229,13 @@ def losses_and_gradients(cell, x, state, turns, reverse, jit_compile, **options)
     ],
 )
 @NEEDS_EXPLICIT_GRADIENTS
-def test_the_explicit_gradient_is_that_of_the_loop(name, jit_compile, with_turns):
+def test_the_explicit_gradient_is_that_of_the_loop(name, jit_compile, with_inputs):
     cell = random_cell(CELLS[name]())
     x, state = arguments(cell, batch=9, time=6)  # rows enough to be taken in groups
-    turns = everything(cell, 9, 6) if with_turns else None
-    reverse = with_turns  # both directions are tried, each with and without XLA
+    inputs = everything(cell, 9, 6) if with_inputs else None
+    reverse = with_inputs  # both directions are tried, each with and without XLA
     got, expected = (
-        losses_and_gradients(cell, x, state, turns, reverse, jit_compile, explicit=explicit)
+        losses_and_gradients(cell, x, state, inputs, reverse, jit_compile, explicit=explicit)
         for explicit in (True, False)
     )
     for a, b in zip(got, expected, strict=True):
@@ -241,15 +245,16 @@ def test_the_explicit_gradient_is_that_of_the_loop(name, jit_compile, with_turns
 @pytest.mark.parametrize("name", ["LSTM", "GRU"])
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize(
-    "with_turns, steps", [(False, 4), (True, 4), pytest.param(False, 3, marks=pytest.mark.thorough)]
+    "with_inputs, steps",
+    [(False, 4), (True, 4), pytest.param(False, 3, marks=pytest.mark.thorough)],
 )  # of 6 steps: the last segment is filled up, and not
 @NEEDS_EXPLICIT_GRADIENTS
-def test_segments_that_are_run_again_have_the_same_gradient(name, jit_compile, with_turns, steps):
+def test_segments_that_are_run_again_have_the_same_gradient(name, jit_compile, with_inputs, steps):
     cell = random_cell(CELLS[name]())
     x, state = arguments(cell, batch=9, time=6)
-    turns = everything(cell, 9, 6) if with_turns else None
+    inputs = everything(cell, 9, 6) if with_inputs else None
     got, expected = (
-        losses_and_gradients(cell, x, state, turns, False, jit_compile, recompute=recompute)
+        losses_and_gradients(cell, x, state, inputs, False, jit_compile, recompute=recompute)
         for recompute in (steps, None)
     )
     for a, b in zip(got, expected, strict=True):
@@ -264,12 +269,12 @@ def test_both_loops_give_the_same_numbers_and_gradients(cell, masked):
 
     cell = random_cell(cell(UNITS))
     x, state = arguments(cell)
-    turns = everything(cell, 2, 5) if masked else None
+    inputs = everything(cell, 2, 5) if masked else None
     results = []
     for differentiable in (True, False):
         with tf.GradientTape() as tape:
             tape.watch([x, *state])
-            y, end = recur(cell, x, state, turns, differentiable=differentiable)
+            y, end = recur(cell, x, state, inputs, differentiable=differentiable)
             loss = tf.reduce_sum(tf.sin(y)) + tf.reduce_sum(end[-1] ** 2)
         sources = [x, *state, *(w.value for w in cell.trainable_variables)]
         gradients = tape.gradient(loss, sources)
@@ -288,7 +293,7 @@ def test_a_traced_loop_of_unknown_batch_and_time_gives_the_eager_numbers(
 
     cell = random_cell(LSTMCell(UNITS))
     x, _ = arguments(cell, batch=batch)
-    mask = marks(batch, 5)
+    mask = boolean_mask(batch, 5)
     spec = [tf.TensorSpec((None, None, FEATURES)), tf.TensorSpec((None, None), tf.bool)]
 
     @tf.function(input_signature=spec, jit_compile=jit_compile)
@@ -296,14 +301,14 @@ def test_a_traced_loop_of_unknown_batch_and_time_gives_the_eager_numbers(
         zeros = [tf.zeros((tf.shape(x)[0], UNITS))] * 2
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y, end = recur(cell, x, zeros, Turns(mask), differentiable=differentiable)
+            y, end = recur(cell, x, zeros, StepInputs(mask), differentiable=differentiable)
             loss = tf.reduce_sum(y**2)
         return y, end, tape.gradient(loss, x)
 
     zeros = [ops.zeros((batch, UNITS))] * 2
     with tf.GradientTape() as tape:
         tape.watch(x)
-        y, end = recur(cell, x, zeros, Turns(mask))
+        y, end = recur(cell, x, zeros, StepInputs(mask))
         loss = tf.reduce_sum(y**2)
     assert_equal(run(x, mask), (y, end, tape.gradient(loss, x)), atol=1e-5)
 

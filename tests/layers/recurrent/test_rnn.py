@@ -56,7 +56,7 @@ def outputs(y):
         "LayerNorm",
     ],
 )
-def test_recurrent_layers_keep_the_laws(layer):
+def test_recurrent_layers_keep_the_invariants(layer):
     check_sequence_layer(layer(), (2, 5, 3))
 
 
@@ -214,7 +214,7 @@ def test_stacked_layers_share_the_mask_of_the_embedding():
     np.testing.assert_allclose(ops.convert_to_numpy(model(tokens))[:1], short, atol=1e-6)
 
 
-def test_the_mask_turns_round_with_the_outputs_of_a_backward_layer():
+def test_the_mask_is_reversed_with_the_outputs_of_a_backward_layer():
     tokens = np.array([[3, 4, 0, 0], [5, 6, 7, 8]])
     backwards = ks.layers.GRU(4, return_sequences=True, go_backwards=True)
     layers = [keras.layers.Embedding(9, 3, mask_zero=True), backwards, ks.layers.LSTM(4)]
@@ -229,12 +229,12 @@ def test_dropout_drops_features_in_training_only_and_keeps_the_expectation(name)
     x = np.ones((400, 3, 6), "float32")
     layer(x)
     weights = randomise(layer)
-    seen = []
-    layer.cell.update = lambda x, h, state: (seen.append(x), state)[1]
-    first = x[:, :1]  # one step needs no loop, so what the cell sees is a plain tensor
+    inputs = []
+    layer.cell.update = lambda x, h, state: (inputs.append(x), state)[1]
+    first = x[:, :1]  # one step needs no loop, so the cell gets a plain tensor
     layer(first, training=False)
     layer(first, training=True)
-    kept, dropped = (ops.convert_to_numpy(part) for part in seen)
+    kept, dropped = (ops.convert_to_numpy(part) for part in inputs)
     bias = weights[2] if name == "LSTM" else weights[2][0]
     np.testing.assert_allclose(kept, np.tile(weights[0].sum(0) + bias, (400, 1)), atol=1e-5)
     assert np.abs(dropped - kept).max() > 0.1
@@ -298,7 +298,9 @@ def test_bad_constructor_arguments_are_named(name, arguments, named):
 
 @both
 def test_inputs_of_another_rank_are_refused(name):
-    with pytest.raises(ValueError, match=r"`x` of \w+ must have shape \(B, T, D\).*\(2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"`sequences` of \w+ must have shape \(B, T, D\).*\(2, 3\)"
+    ):
         PEERS[name][0](4)(normal(2, 3))
     layer = PEERS[name][0](4)
     layer(normal(2, 5, 3))

@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 
 from keras_seq.generation import BeamSampler, Generator
-from keras_seq.generation.logits_processors._constraints import (
-    NEVER,
+from keras_seq.generation.logits_processors import (
     BannedTokens,
     MinLength,
     NoRepeatNgram,
     RepetitionPenalty,
 )
+from keras_seq.generation.logits_processors._token_masks import FORBIDDEN
 from tests.generation.generation_models import hybrid
 
 numpy = keras.ops.convert_to_numpy
@@ -62,7 +62,7 @@ def test_no_ngram_is_completed_twice(size, position):
         grams = {tuple(ids[j : j + size]) for j in range(len(ids) - size + 1)}
         start = ids[len(ids) - size + 1 :] if size > 1 else []
         if len(ids) >= size - 1:
-            row[[v for v in range(V) if (*start, v) in grams]] = NEVER
+            row[[v for v in range(V) if (*start, v) in grams]] = FORBIDDEN
     got = applied(NoRepeatNgram(size), scores, tokens, position)
     np.testing.assert_array_equal(got, expected)
 
@@ -70,11 +70,11 @@ def test_no_ngram_is_completed_twice(size, position):
 def test_banned_tokens_and_early_end_tokens_are_never_chosen():
     scores, tokens = batch()
     expected = scores.copy()
-    expected[:, [1, 4]] = NEVER
+    expected[:, [1, 4]] = FORBIDDEN
     np.testing.assert_array_equal(applied(BannedTokens([1, 4]), scores, tokens, 3), expected)
     lengths = np.arange(1, 9, dtype="int32")  # at place 6 rows have 5, 4, ... new tokens
     expected = scores.copy()
-    expected[3:, [2, 5]] = NEVER
+    expected[3:, [2, 5]] = FORBIDDEN
     np.testing.assert_array_equal(
         applied(MinLength(3, [2, 5]), scores, tokens, 6, lengths), expected
     )
@@ -180,8 +180,11 @@ def test_a_common_prefix_goes_before_every_row_and_continues_like_a_prompt():
         ({"min_length": 1, "end_token": None}, "min_length.*end_token"),
         ({"banned_tokens": [20]}, r"banned_tokens.*\[0, 20\).*20"),
         ({"banned_tokens": "no"}, "banned_tokens"),
-        ({"banned_tokens": list(range(20))}, "something to say"),
-        ({"banned_tokens": [i for i in range(20) if i != 3], "min_length": 1}, "something to say"),
+        ({"banned_tokens": list(range(20))}, "at least one token"),
+        (
+            {"banned_tokens": [i for i in range(20) if i != 3], "min_length": 1},
+            "at least one token",
+        ),
         ({"repetition_penalty": 0}, "repetition_penalty"),
         ({"repetition_penalty": float("inf")}, "repetition_penalty.*inf"),
         ({"no_repeat_ngram_size": 1.5}, "no_repeat_ngram_size"),

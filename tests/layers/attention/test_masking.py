@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from keras_seq.layers.attention._masked_softmax import masked_softmax
+from keras_seq.layers.attention._masking import masked_softmax
 from tests.layers.layer_equations import normal, softmax
 
 

@@ -1,0 +1,48 @@
+"""`SearchStart`: what every search begins with."""
+
+from typing import Any, NamedTuple
+
+from keras import ops
+
+
+class SearchStart(NamedTuple):
+    """What every search begins with. B rows, room for L = P + N tokens.
+
+    Attributes:
+        tokens: (B, L) int32: prompt, forced prefix, padding.
+        state: the stepper's, after the prefill.
+        position: static int, the place in `tokens` of the first token to choose.
+        prompt_lengths: (B,) int32, the number of prompt tokens.
+        given_lengths: (B,) int32, the number of prompt and prefix tokens, or `None` where none of
+            them stands at `position` or right of it.
+        max_length: static int N, the largest number of new tokens.
+        seed: (2,) int32, or `None` where the strategy's `needs_seed` is false.
+    """
+
+    tokens: Any
+    state: Any
+    position: int
+    prompt_lengths: Any
+    given_lengths: Any
+    max_length: int
+    seed: Any = None
+
+
+def search_start(
+    stepper, pad_token, inputs, prompt, prompt_lengths, prefill, max_length, given_lengths, seed
+):
+    """Compute the context and read the first `prefill` tokens; see `Generator.decode`."""
+    tokens = ops.cast(prompt, "int32")
+    batch = ops.shape(tokens)[0]
+    if given_lengths is None:
+        padding = ops.full((batch, max_length), pad_token, dtype="int32")
+        tokens = ops.concatenate([tokens, padding], axis=1)
+    total = tokens.shape[1]
+    # The last token is chosen and never read.
+    state = stepper.get_initial_state(batch, total - 1, inputs)
+    if prefill:
+        _, state = stepper.prefill(tokens[:, :prefill], state)
+    prompt_lengths = ops.cast(prompt_lengths, "int32")
+    if given_lengths is None and total - max_length > prefill + 1:
+        given_lengths = prompt_lengths  # some rows have more prompt to read
+    return SearchStart(tokens, state, prefill + 1, prompt_lengths, given_lengths, max_length, seed)
