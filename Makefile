@@ -12,7 +12,7 @@ ON_EVERY_KERAS := tests/stepping tests/layers/test_sequence_layer.py
 KERAS_lowest := ~=3.12.0
 KERAS_newest :=
 
-.PHONY: demo test check test-keras bench clean
+.PHONY: demo test check test-keras test-keras-lowest test-keras-newest bench clean
 
 demo: $(VENV)/demo.done
 	$(BIN)/python examples/translate.py
@@ -27,11 +27,12 @@ check: $(VENV)/check.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# Not part of `make test`: it makes two more environments, of gigabytes.
-test-keras: $(VENV)/keras-lowest/done $(VENV)/keras-newest/done
-	$(VENV)/keras-newest/bin/python $(PIP_INSTALL) --upgrade keras
-	$(VENV)/keras-lowest/bin/python -m pytest -n 2 -q $(ON_EVERY_KERAS)
-	$(VENV)/keras-newest/bin/python -m pytest -n 2 -q $(ON_EVERY_KERAS)
+# Not part of `make test`: they make two more environments, of gigabytes.
+test-keras: test-keras-lowest test-keras-newest
+
+test-keras-lowest test-keras-newest: test-keras-%: $(VENV)/keras-%/done
+	$(VENV)/keras-$*/bin/python $(PIP_INSTALL) --upgrade "keras$(KERAS_$*)"
+	$(VENV)/keras-$*/bin/python -m pytest -n 2 -q $(ON_EVERY_KERAS)
 
 bench: $(VENV)/bench.done
 	$(BIN)/python benchmarks/generate.py --searches greedy --models translation-small decoder-small

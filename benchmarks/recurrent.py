@@ -252,12 +252,12 @@ def main():
                 peer = min(s for name, s in seconds.items() if not name.startswith("keras_seq"))
                 ratios["best Keras 3 on TensorFlow"].append(keras_3 / ours)
                 ratios["best peer"].append(peer / ours)
-                share = flops(cell, shape, training) / ours / peak
+                fraction = flops(cell, shape, training) / ours / peak
                 row = "  ".join(f"{name} {1e3 * s:.1f}" for name, s in seconds.items())
                 print(f"{cell} (B,T,D,U)={shape}: {row}")
                 print(
                     f"    keras_seq: {keras_3 / ours:.2f}x best Keras 3 TF, "
-                    f"{peer / ours:.2f}x best peer, {share:.0%} of the peak",
+                    f"{peer / ours:.2f}x best peer, {fraction:.0%} of the peak",
                     flush=True,
                 )
         for name, values in ratios.items():

@@ -80,7 +80,7 @@ def pairs(dataset, source, target):
     spec = getattr(dataset, "element_spec", None)
     if not isinstance(spec, dict):
         raise TypeError(
-            "dataset: expected a tf.data.Dataset of dicts with named columns, received "
+            "`dataset` must be a tf.data.Dataset of dicts with named columns. Received: "
             f"{type(dataset).__name__} with elements {spec}. Load it without as_supervised."
         )
     for argument, column in (("source", source), ("target", target)):
@@ -88,8 +88,8 @@ def pairs(dataset, source, target):
         if spec[column].dtype != tf.string or spec[column].shape.rank != 0:
             text = [c for c, s in spec.items() if getattr(s, "dtype", None) == tf.string]
             raise ValueError(
-                f"{argument}: expected a column with one text an example (of {text}), "
-                f"received {column!r} with {spec[column]}."
+                f"`{argument}` must be a column with one text an example, of {text}. "
+                f"Received: {column!r} with {spec[column]}"
             )
     columns = ([], [])
     batches = dataset.map(lambda row: (row[source], row[target])).batch(1024)
@@ -112,7 +112,7 @@ def check_column(argument, column, columns):
     """
     if column not in columns:
         raise ValueError(
-            f"{argument}: expected one of the columns {sorted(columns)}, received {column!r}."
+            f"`{argument}` must be one of the columns {sorted(columns)}. Received: {column!r}"
         )
 
 
@@ -132,8 +132,8 @@ def find_builder(name, data_dir=None):
     """
     if not isinstance(name, (str, os.PathLike)):
         raise TypeError(
-            "dataset name: expected the name of a TFDS dataset or the path of a folder, received "
-            f"{name!r} of type {type(name).__name__}."
+            "The dataset must be the name of a TFDS dataset or the path of a folder. Received: "
+            f"{name!r} of type {type(name).__name__}"
         )
     path = os.path.expanduser(os.fspath(name))
     registered = tfds.list_builders(with_community_datasets=False)
@@ -141,16 +141,17 @@ def find_builder(name, data_dir=None):
         return _folder_builder(path)
     if not isinstance(name, str) or not name:
         raise ValueError(
-            f"dataset name: expected the path of an existing folder, received {name!r}."
+            "The dataset must be the name of a TFDS dataset or the path of an existing folder. "
+            f"Received: {name!r}"
         )
     try:
         return tfds.builder(name, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError:
         close = difflib.get_close_matches(name.split("/")[0], registered, n=5)
-        hint = f" Close names: {', '.join(close)}." if close else ""
+        hint = f". Close names: {', '.join(close)}" if close else ""
         raise ValueError(
-            f"dataset name: there is no TFDS dataset and no folder {name!r}.{hint} Expected a "
-            f"name of tfds.list_builders() or the path of an existing folder with {_LAYOUT}."
+            "The dataset must be a name of tfds.list_builders() or the path of an existing folder "
+            f"with {_LAYOUT}. Received: {name!r}{hint}"
         ) from None  # the original lists all of the hundreds of names
 
 
@@ -172,22 +173,22 @@ def _folder_builder(path):
     if others or not names:
         found = f"{others[:5]}" if others else "an empty folder"
         raise ValueError(
-            f"dataset name: expected the folder {path!r} to hold {_LAYOUT}, and nothing else; "
-            f"received {found}."
+            f"The dataset's folder {path!r} must hold {_LAYOUT}, and nothing else. "
+            f"Received: {found}"
         )
     try:
         builder = tfds.folder_dataset.TranslateFolder(path)
     except ValueError as error:
         raise ValueError(
-            f"dataset name: the files of the folder {path!r} do not match line by line: {error}."
+            f"The files of the dataset's folder {path!r} do not match line by line: {error}."
         ) from error
     languages = sorted({n.split(".")[0] for n in names})
     for split in builder.info.splits:
         missing = [c for c in languages if f"{c}.{split}.txt" not in names]
         if missing:
             raise ValueError(
-                f"dataset name: the folder {path!r} has no file {missing[0]}.{split}.txt; every "
-                f"split needs one for each of {languages}."
+                f"The dataset's folder {path!r} has no file {missing[0]}.{split}.txt. Every split "
+                f"needs one for each of {languages}."
             )
     return builder
 
@@ -197,13 +198,14 @@ def _prepare(builder, name):
         builder.download_and_prepare()
     except OSError as error:  # what requests raises is an OSError too
         raise ConnectionError(
-            f"dataset name: the dataset {name!r} is not in {builder.data_dir} and could not be "
-            f"downloaded or written there ({type(error).__name__}: {error}). Connect to the "
-            "network, pass the data_dir that holds it, or a folder of parallel text."
+            f"The dataset {name!r} is not in {builder.data_dir} and could not be downloaded or "
+            f"written there ({type(error).__name__}: {error}). Connect to the network, pass the "
+            "`data_dir` that holds it, or a folder of parallel text."
         ) from error
     except tfds.download.DownloadError as error:
         raise ConnectionError(
-            f"dataset name: the dataset {name!r} could not be downloaded: {error}."
+            f"The dataset {name!r} could not be downloaded: {error}. Pass the `data_dir` that "
+            "holds it, or a folder of parallel text."
         ) from error
 
 
@@ -213,11 +215,11 @@ def _check_split(split, splits, name, folder):
     base = re.split(r"[\[+]", split)[0].strip()
     if folder and split not in splits and base in splits:
         raise ValueError(
-            f"split: the folder {os.fspath(name)!r} has whole splits only, {splits}; received "
-            f"{split!r}. Load {base!r} and use take and skip."
+            f"`split` of a folder must be one of {splits}, whole. Received: {split!r} of "
+            f"{os.fspath(name)!r}. Load {base!r} and use take and skip."
         )
     if base not in splits and (folder or base != "all"):
         raise ValueError(
-            f"split: expected one of {splits}, the splits of {os.fspath(name)!r}; received "
-            f"{split!r}."
+            f"`split` must be one of {splits}, the splits of {os.fspath(name)!r}. "
+            f"Received: {split!r}"
         )

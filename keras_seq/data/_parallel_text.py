@@ -41,8 +41,8 @@ def choose_columns(builder, source=None, target=None):
         source, target = _complete(_default_columns(builder, columns), source, target, columns)
     if source == target:
         raise ValueError(
-            f"target: expected another column than source, received {target!r} for both. "
-            f"The columns are {sorted(columns)}."
+            f"`target` must be another column than `source`, of {sorted(columns)}. "
+            f"Received: {target!r} for both"
         )
     return source, target
 
@@ -62,8 +62,8 @@ def _complete(defaults, source, target, columns):
     if not defaults or any(column not in defaults for column in given):
         missing = [n for n, c in (("source", source), ("target", target)) if c is None]
         raise ValueError(
-            f"{' and '.join(missing)}: the dataset does not say which column to take. "
-            f"Pass one of {sorted(columns)} for each."
+            "The dataset does not say which columns to take. Pass one of "
+            f"{sorted(columns)} as {' and '.join(f'`{name}`' for name in missing)}."
         )
     first, second = defaults
     if given:  # the other one of the two
@@ -100,8 +100,8 @@ def read_splits(name, columns, data_dir=None, train_examples=None):
             texts[split], empty[split] = _without_empty(*pairs(datasets[found], *columns))
     if not texts.get("train", ((), ()))[0]:
         raise ValueError(
-            f"dataset: expected {str(name)!r} to have a split 'train' with pairs in the columns "
-            f"{columns}, received splits {sorted(datasets)}."
+            f"The dataset {str(name)!r} must have a split 'train' with pairs in the columns "
+            f"{columns}. Received: splits {sorted(datasets)}"
         )
     for split in ("validation", "test"):
         if split not in texts:
@@ -137,8 +137,8 @@ def hold_out(sources, targets):
         counts[source] = counts.get(source, 0) + 1
     if len(counts) < 2:
         raise ValueError(
-            "dataset: expected at least two distinct source texts in 'train', to hold one out for "
-            f"the missing split, received {len(counts)}. Add a validation and a test split."
+            "The dataset must have at least two distinct source texts in 'train', to hold one out "
+            f"for the missing split. Received: {len(counts)}. Add a validation and a test split."
         )
 
     def order(source):

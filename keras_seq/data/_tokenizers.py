@@ -60,7 +60,7 @@ def train_tokenizer(texts, kind="subword", vocabulary_size=8000, lowercase=False
     ```
     """
     if kind not in _MODEL_TYPES:
-        raise ValueError(f"kind: expected one of {sorted(_MODEL_TYPES)}, received {kind!r}.")
+        raise ValueError(f"`kind` must be one of {sorted(_MODEL_TYPES)}. Received: {kind!r}")
     texts = _check_texts(texts, lowercase)
     _check_vocabulary_size(vocabulary_size, texts, kind)
     sentencepiece, keras_hub = _import_libraries()
@@ -95,32 +95,32 @@ def train_tokenizer(texts, kind="subword", vocabulary_size=8000, lowercase=False
 def _check_texts(texts, lowercase):
     if isinstance(texts, (str, bytes)):
         raise TypeError(
-            f"texts: expected an iterable of str, received one {type(texts).__name__}. "
+            f"`texts` must be an iterable of str. Received: one {type(texts).__name__}. "
             "Put it in a list."
         )
     texts = list(texts)
     for i, text in enumerate(texts):
         if not isinstance(text, str):
             raise TypeError(
-                f"texts: expected str, received {type(text).__name__} at position {i}. "
+                f"`texts` must hold str. Received: {type(text).__name__} at position {i}. "
                 "Decode bytes and tensors first, for example with keras_seq.data.pairs."
             )
     texts = [_lower(text) if lowercase else text for text in texts if text]
     if not texts:
-        raise ValueError("texts: expected at least one text that is not empty, received none.")
+        raise ValueError("`texts` must hold a text that is not empty. Received: none")
     return texts
 
 
 def _check_vocabulary_size(size, texts, kind):
     if isinstance(size, bool) or not isinstance(size, int):
-        raise TypeError(f"vocabulary_size: expected an int, received {size!r}.")
+        raise TypeError(f"`vocabulary_size` must be an int. Received: {size!r}")
     characters = {c for text in texts for c in text} - {"\u2581"} | {" "}
     least = len(characters) + len(SPECIAL_PIECES)
     if size < least:
         raise ValueError(
-            f"vocabulary_size: expected at least {least} for a {kind} tokenizer (the texts have "
-            f"{len(characters)} distinct characters, and {len(SPECIAL_PIECES)} pieces are "
-            f"special), received {size}. Raise it, or clean the texts of rare characters."
+            f"`vocabulary_size` must be at least {least} for a {kind} tokenizer, as the texts have "
+            f"{len(characters)} distinct characters, and {len(SPECIAL_PIECES)} pieces are special. "
+            f"Received: {size}. Raise it, or clean the texts of rare characters."
         )
 
 

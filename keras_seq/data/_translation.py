@@ -150,8 +150,8 @@ def translation(
     _check_tokenizer("target_tokenizer", target_tokenizer, ends=False)
     if tokenizer not in ("subword", "character"):
         raise ValueError(
-            "tokenizer: expected 'subword' or 'character' (pass a tokenizer of your own as "
-            f"source_tokenizer or target_tokenizer), received {tokenizer!r}."
+            f"`tokenizer` must be 'subword' or 'character'. Received: {tokenizer!r}. Pass a "
+            "tokenizer of your own as `source_tokenizer` or `target_tokenizer`."
         )
     columns = choose_columns(find_builder(dataset, data_dir=data_dir), source, target)
     texts, empty = read_splits(dataset, columns, data_dir, train_examples)
@@ -222,9 +222,9 @@ def _training_shapes(ids, shapes, batch_size, dropped):
     source, target = ids
     if source.nrows() < batch_size:
         raise ValueError(
-            f"batch_size: expected at most {int(source.nrows())}, the number of training pairs "
-            f"(without {dropped['too_long']} too long and {dropped['empty']} empty ones), "
-            f"received {batch_size}. Take a smaller batch_size, or greater lengths."
+            f"`batch_size` must be at most {int(source.nrows())}, the number of training pairs "
+            f"(without {dropped['too_long']} too long and {dropped['empty']} empty ones). "
+            f"Received: {batch_size}. Take a smaller one, or greater lengths."
         )
     which = choose_shapes(source.row_lengths(), target.row_lengths() + 1, shapes)
     return merge_small_buckets(which, shapes, batch_size)
@@ -234,9 +234,9 @@ def _check_positive(argument, value):
     if value is None and argument not in ("batch_size", "vocabulary_size"):
         return
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{argument}: expected a positive int, received {value!r}.")
+        raise TypeError(f"`{argument}` must be a positive int. Received: {value!r}")
     if value <= 0:
-        raise ValueError(f"{argument}: expected a positive int, received {value}.")
+        raise ValueError(f"`{argument}` must be a positive int. Received: {value}")
 
 
 def _check_buckets(buckets):
@@ -247,7 +247,7 @@ def _check_buckets(buckets):
         _check_positive("length_buckets", bucket)
     if not buckets or any(b <= a for a, b in itertools.pairwise(buckets)):
         raise ValueError(
-            f"length_buckets: expected rising lengths such as (16, 32, 64), received {buckets}."
+            f"`length_buckets` must be rising lengths such as (16, 32, 64). Received: {buckets}"
         )
     return buckets
 
@@ -259,21 +259,21 @@ def _check_tokenizer(argument, tokenizer, ends):
         special = [tokenizer.token_to_id(token) for token in ("<pad>", "<s>", "</s>")]
     except AttributeError:
         raise TypeError(
-            f"{argument}: expected a tokenizer of keras_seq.data.train_tokenizer, received "
-            f"{type(tokenizer).__name__}."
+            f"`{argument}` must be a tokenizer of keras_seq.data.train_tokenizer. Received: "
+            f"{type(tokenizer).__name__}"
         ) from None
     if special != [PAD_ID, START_ID, END_ID]:
         raise ValueError(
-            f"{argument}: expected <pad>, <s>, </s> to have the ids {PAD_ID}, {START_ID}, "
-            f"{END_ID}, received {special}. Make it with keras_seq.data.train_tokenizer."
+            f"`{argument}` must have the ids {PAD_ID}, {START_ID}, {END_ID} for <pad>, <s>, </s>. "
+            f"Received: {special}. Make it with keras_seq.data.train_tokenizer."
         )
     if getattr(tokenizer, "sequence_length", None) is not None:
         raise ValueError(
-            f"{argument}: expected sequence_length=None (padding comes later), received "
-            f"{tokenizer.sequence_length}."
+            f"`{argument}` must have sequence_length=None, as padding comes later. Received: "
+            f"{tokenizer.sequence_length}"
         )
     if bool(getattr(tokenizer, "add_eos", False)) != ends or getattr(tokenizer, "add_bos", False):
         raise ValueError(
-            f"{argument}: expected a tokenizer made with add_end={ends} and no start id, received "
-            f"add_eos={tokenizer.add_eos}, add_bos={tokenizer.add_bos}."
+            f"`{argument}` must be made with add_end={ends} and no start id. Received: "
+            f"add_eos={tokenizer.add_eos}, add_bos={tokenizer.add_bos}"
         )

@@ -1,4 +1,4 @@
-"""Datasets the tests of keras_seq.data share; each is made once a session."""
+"""Datasets the tests of keras_seq.data share; each is made once a run of pytest."""
 
 import pathlib
 

@@ -29,14 +29,14 @@ def test_a_missing_split_is_answered_with_those_that_exist(write_folder, date_di
     for name in (folder, "date_translation"):
         with pytest.raises(ValueError, match="train.*validation.*'dev'|'dev'.*train"):
             data.load(name, "dev", data_dir=date_dir)
-    with pytest.raises(ValueError, match="whole splits only.*take and skip"):
+    with pytest.raises(ValueError, match="whole.*take and skip"):
         data.load(folder, "train[:10]")
 
 
 def test_an_unknown_dataset_is_answered_with_close_names():
-    with pytest.raises(ValueError, match=r"'date_translaton'.*date_translation.*folder"):
+    with pytest.raises(ValueError, match=r"folder.*'date_translaton'.*date_translation"):
         data.load("date_translaton")
-    with pytest.raises(TypeError, match="received 3 of type int"):
+    with pytest.raises(TypeError, match="Received: 3 of type int"):
         data.load(3)
 
 
@@ -70,9 +70,9 @@ def test_a_failed_download_says_what_to_do(monkeypatch, tmp_path):
 
 def test_pairs_refuses_columns_that_do_not_exist_or_hold_no_text():
     dataset = tf.data.Dataset.from_tensors({"text": "hi", "label": 1})
-    with pytest.raises(ValueError, match=r"target: .*\['label', 'text'\].*'txt'"):
+    with pytest.raises(ValueError, match=r"`target` .*\['label', 'text'\].*'txt'"):
         data.pairs(dataset, "text", "txt")
-    with pytest.raises(ValueError, match=r"target: .*one text an example.*\['text'\].*'label'"):
+    with pytest.raises(ValueError, match=r"`target` .*one text an example.*\['text'\].*'label'"):
         data.pairs(dataset, "text", "label")
     with pytest.raises(TypeError, match="as_supervised"):
         data.pairs(tf.data.Dataset.from_tensors(("hi", 1)), "text", "label")

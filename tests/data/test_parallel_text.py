@@ -15,11 +15,11 @@ def test_columns_come_from_supervised_keys_or_the_two_languages(write_folder, da
 
 def test_columns_that_cannot_be_told_are_asked_for(date_dir):
     builder = find_builder("date_translation", data_dir=date_dir)
-    with pytest.raises(ValueError, match=r"target: .*\['locale', 'source', 'target'\]"):
+    with pytest.raises(ValueError, match=r"\['locale', 'source', 'target'\] as `target`"):
         choose_columns(builder, source="locale")
-    with pytest.raises(ValueError, match="source: .*'fr'"):
+    with pytest.raises(ValueError, match="`source` .*'fr'"):
         choose_columns(builder, source="fr")
-    with pytest.raises(ValueError, match="another column than source"):
+    with pytest.raises(ValueError, match="another column than `source`"):
         choose_columns(builder, "source", "source")
 
 

@@ -97,21 +97,21 @@ def test_given_tokenizers_are_used(write_folder):
     )
     assert again.source_tokenizer is first.source_tokenizer
     no_end = train_tokenizer(["abc"], "character")
-    with pytest.raises(ValueError, match="source_tokenizer: .*add_end=True"):
+    with pytest.raises(ValueError, match="`source_tokenizer` .*add_end=True"):
         small(folder, source_tokenizer=no_end)
-    with pytest.raises(TypeError, match="target_tokenizer: .*received str"):
+    with pytest.raises(TypeError, match="`target_tokenizer` .*Received: str"):
         small(folder, target_tokenizer="abc")
 
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"batch_size": 0}, ValueError, "batch_size: expected a positive int, received 0"),
+        ({"batch_size": 0}, ValueError, "`batch_size` must be a positive int. Received: 0"),
         ({"batch_size": 2.5}, TypeError, "batch_size"),
-        ({"batch_size": 41}, ValueError, "batch_size: expected at most 40"),
+        ({"batch_size": 41}, ValueError, "`batch_size` must be at most 40"),
         ({"source": "de", "target": "de"}, ValueError, "another column"),
-        ({"source": "fr"}, ValueError, r"\['de', 'en'\], received 'fr'"),
-        ({"tokenizer": "word"}, ValueError, "tokenizer: .*'word'"),
+        ({"source": "fr"}, ValueError, r"\['de', 'en'\]. Received: 'fr'"),
+        ({"tokenizer": "word"}, ValueError, "`tokenizer` .*'word'"),
         ({"length_buckets": (16, 8)}, ValueError, "rising lengths"),
         ({"target_length": -1}, ValueError, "target_length"),
     ],
