@@ -8,8 +8,8 @@ from keras import ops
 from keras_seq.generation._token_ids import lengths_to_last
 from keras_seq.generation.samplers._random_numbers import seed_words
 from keras_seq.layers._arguments import check_positive
+from keras_seq.stepping._embeddings import vocabulary_size
 from keras_seq.stepping._keras_private import graph_nodes, is_functional
-from keras_seq.stepping._target_graph import vocabulary_size
 
 UNKNOWN_PIECES = ("<unk>", "[UNK]")  # of SentencePiece, of WordPiece
 

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_seq.stepping._embeddings import vocabulary_size
 from keras_seq.stepping._keras_private import call_model
-from keras_seq.stepping._target_graph import vocabulary_size
 from keras_seq.stepping.pointwise import is_third_party
 
 _LENGTH, _QUICK_LENGTH, _STEPS = 6, 3, 8

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_seq.layers._arguments import check_rank, check_rate
 from keras_seq.layers.attention._masking import checked_mask, masked_softmax, move_nan_to_key
+from keras_seq.layers.attention._products import batch_product
 from keras_seq.layers.sequence_layer import SequenceLayer
 
 
@@ -87,7 +88,7 @@ class ContextAttention(SequenceLayer):
         dropped = weights
         if training and self.dropout:
             dropped = keras.random.dropout(weights, self.dropout, seed=self.seed_generator)
-        y = ops.matmul(dropped, state["value"])
+        y = batch_product(dropped, state["value"])
         returns = (y,)
         if return_attention_scores:
             returns += (weights,)

@@ -9,6 +9,7 @@ from keras_seq.layers._arguments import check_positive, check_rate, is_number
 from keras_seq.layers._clone_initializer import clone_initializer
 from keras_seq.layers.attention._hoisted_kernels import hoist, matrix
 from keras_seq.layers.attention._masking import masked_softmax
+from keras_seq.layers.attention._products import batch_product
 from keras_seq.layers.sequence_layer import SequenceLayer
 
 PROJECTIONS = ("query", "key", "value", "output")
@@ -253,10 +254,11 @@ class MultiHeadAttention(SequenceLayer):
         """(B, H, T, I) times (B, G, I, J): (B, H, T, J), b's heads each for its group of a's."""
         heads, groups = self.num_heads, self.num_key_value_heads
         if heads == groups:
-            return ops.matmul(a, b)
+            return batch_product(a, b)
         # The queries of a group stand one after another on the axis of time: b is not repeated.
         batch, _, time, inner = ops.shape(a)
-        y = ops.matmul(ops.reshape(a, (batch, groups, heads // groups * time, inner)), b)
+        a = ops.reshape(a, (batch, groups, heads // groups * time, inner))
+        y = batch_product(a, b)
         return ops.reshape(y, (batch, heads, time, ops.shape(b)[3]))
 
     def get_config(self):

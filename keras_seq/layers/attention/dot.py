@@ -6,6 +6,7 @@ import keras
 from keras import initializers, ops
 
 from keras_seq.layers.attention._context_attention import ContextAttention
+from keras_seq.layers.attention._products import batch_product
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
@@ -101,7 +102,7 @@ class DotAttention(ContextAttention):
             x = x / math.sqrt(x.shape[-1])
         elif self.use_scale:
             x = x * self.scale
-        return ops.matmul(x, ops.transpose(key, (0, 2, 1)))
+        return batch_product(x, ops.transpose(key, (0, 2, 1)))
 
     def get_config(self):
         return {
