@@ -4,7 +4,7 @@ from keras import ops
 
 
 def batch_product(a, b):
-    """`a b`, (B, T, I) times (B, I, J) or (B, H, T, I) times (B, H, I, J), where b may have one row.
+    """`a b`: (B, T, I) times (B, I, J), or (B, H, T, I) times (B, H, I, J). b may have one row.
 
     A product that broadcasts over the batch gives wrong numbers, or crashes, in oneDNN of
     TensorFlow 2.21 outside XLA. So one row of b is multiplied with the rows of a one after another
