@@ -151,6 +151,37 @@ def test_a_layer_of_positions_comes_back_with_the_configuration():
     assert alibi.alibi_bias_max == 8
 
 
+@pytest.mark.parametrize("use_bias", [["query", "key", "value"], ["output"], []])
+def test_each_projection_may_have_a_bias_or_none(use_bias):
+    x = normal(2, 5, 6)
+    for layer, inputs in (
+        (ks.layers.MultiHeadSelfAttention(2, 3, use_bias=use_bias), (x,)),
+        (ks.layers.MultiHeadCrossAttention(2, 3, use_bias=use_bias), (x, x)),
+    ):
+        layer(*inputs)
+        names = ["query", "key", "value", "output"]
+        assert [n for n in names if getattr(layer, f"{n}_bias") is not None] == use_bias
+        randomise(layer)
+        weights = []
+        for name in names:
+            bias = getattr(layer, f"{name}_bias")
+            shape = (6,) if name == "output" else (2, 3)
+            weights.append(ops.convert_to_numpy(getattr(layer, f"{name}_kernel")))
+            weights.append(np.zeros(shape) if bias is None else ops.convert_to_numpy(bias))
+        expected, _ = attention(x, x, weights, np.ones((2, 5, 5), bool))
+        np.testing.assert_allclose(*numpy(layer(*inputs), expected), atol=1e-5)
+
+
+def test_a_scale_takes_the_place_of_the_usual_one():
+    layer, x = ks.layers.MultiHeadSelfAttention(2, 3, scale=0.25), normal(2, 5, 6)
+    layer(x)
+    weights = randomise(layer)
+    weights[0], weights[1] = (0.25 * np.sqrt(3) * w for w in weights[:2])  # of the queries
+    expected, _ = attention(x, x, weights, np.ones((2, 5, 5), bool))
+    np.testing.assert_allclose(*numpy(layer(x), expected), atol=1e-5)
+    assert layer.get_config()["scale"] == 0.25
+
+
 @pytest.mark.parametrize("causal", [False, True])
 def test_a_bias_is_added_to_the_scores_and_minus_infinity_hides(causal):
     layer, x = ks.layers.MultiHeadSelfAttention(2, 3, causal=causal), normal(2, 5, 6)
@@ -277,6 +308,8 @@ def test_dropout_drops_weights_in_training_and_keeps_the_expectation(cross):
         ({"key_dim": 2.5}, "`key_dim`.*key_dim=2.5"),
         ({"value_dim": -2}, "`value_dim`.*value_dim=-2"),
         ({"dropout": 1.5}, "`dropout`.*dropout=1.5"),
+        ({"scale": 0}, "`scale`.*scale=0"),
+        ({"use_bias": "keys"}, "`use_bias`.*'query', 'key'.*'keys'"),
     ],
 )
 @pytest.mark.parametrize("name", ["MultiHeadSelfAttention", "MultiHeadCrossAttention"])
