@@ -32,13 +32,13 @@ def upto(time):
     ],
     ids=["causal", "two-sided", "other-value-dim", "rotary", "alibi"],
 )
-def test_self_attention_keeps_the_laws(arguments):
+def test_self_attention_keeps_the_contract(arguments):
     key_dim = 4 if arguments.get("positions") == "rotary" else 3  # rotation needs pairs
     check_sequence_layer(ks.layers.MultiHeadSelfAttention(2, key_dim, **arguments), (2, 5, 4))
 
 
 @pytest.mark.parametrize("arguments", [{}, {"value_dim": 4, "use_bias": False, "dropout": 0.3}])
-def test_cross_attention_keeps_the_laws(arguments):
+def test_cross_attention_keeps_the_contract(arguments):
     layer = ks.layers.MultiHeadCrossAttention(2, 3, **arguments)
     check_sequence_layer(layer, (2, 4, 4), context_shape=(2, 5, 6))
 
@@ -123,7 +123,7 @@ def test_cross_attention_gives_the_numbers_of_keras_with_weights_set_both_ways(v
 
 
 @pytest.mark.parametrize("positions", ["rotary", "alibi", ks.layers.RotaryEmbedding(50, 2.0)])
-def test_two_sided_attention_with_positions_keeps_the_laws(positions):
+def test_two_sided_attention_with_positions_keeps_the_contract(positions):
     layer = ks.layers.MultiHeadSelfAttention(2, 4, positions=positions)
     laws = ["padding changes nothing", "config round trip", "mixed precision"]
     check_sequence_layer(layer, (2, 5, 4), laws=laws)

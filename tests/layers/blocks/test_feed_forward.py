@@ -10,7 +10,7 @@ from tests.layers.layer_equations import feed_forward, normal, randomise, sigmoi
 @pytest.mark.parametrize(
     "arguments", [{}, {"activation": "gelu", "dropout": 0.3, "gated": True, "use_bias": False}]
 )
-def test_it_keeps_the_laws(arguments):
+def test_it_keeps_the_contract(arguments):
     check_sequence_layer(ks.layers.FeedForward(6, **arguments), (2, 5, 3))
 
 

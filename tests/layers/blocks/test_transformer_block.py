@@ -28,7 +28,7 @@ def inputs_of(block_class, features=4):
     ],
     ids=lambda arguments: next(iter(arguments)),
 )
-def test_each_option_keeps_the_laws(arguments):
+def test_each_option_keeps_the_contract(arguments):
     """Those that the encoder block's own test leaves out."""
     block = ks.layers.TransformerEncoderBlock(6, 2, causal=True, **arguments)
     laws = ["stepping equals calling", "config round trip"]

@@ -23,7 +23,7 @@ TOKENS = np.array([[3, 1, 0, 0], [2, 2, 4, 1]])
         {"kind": "none", "mask_zero": False},
     ],
 )
-def test_it_keeps_the_laws(arguments):
+def test_it_keeps_the_contract(arguments):
     check_sequence_layer(
         ks.layers.PositionalEmbedding(9, 4, **arguments), (2, 5), vocabulary_size=9
     )
