@@ -154,7 +154,7 @@ class MultiHeadAttention(SequenceLayer):
 
         Args:
             query: (B, H, T, K); key: (B, G, S, K).
-            attend: booleans that broadcast to (B, H, T, S), True where T may look at S, or `None`.
+            attend: booleans that broadcast to (B, H, T, S), True where t attends to s, or `None`.
             bias, attention_bias: floats that broadcast to (B, H, T, S), or `None`; the second is
                 the caller's, where -inf hides.
             nonempty: whether every query is known to have something to attend to.
@@ -245,7 +245,7 @@ class MultiHeadAttention(SequenceLayer):
         return ops.reshape(y, (batch, time, self.num_heads * self.value_dim))
 
     def _output(self, x):
-        """The heads side by side (B, T, H * width) to (B, T, D)."""
+        """Concatenated heads (B, T, H * width) to (B, T, D)."""
         heads, width, features = self.output_kernel.shape
         x = ops.matmul(x, matrix(self.output_kernel, (heads * width, features), x.dtype))
         return x if self.output_bias is None else x + self.output_bias
@@ -255,7 +255,7 @@ class MultiHeadAttention(SequenceLayer):
         heads, groups = self.num_heads, self.num_key_value_heads
         if heads == groups:
             return batch_product(a, b)
-        # The queries of a group stand one after another on the axis of time: b is not repeated.
+        # The queries of a group follow one another on the time axis: b is not repeated.
         batch, _, time, inner = ops.shape(a)
         a = ops.reshape(a, (batch, groups, heads // groups * time, inner))
         y = batch_product(a, b)
