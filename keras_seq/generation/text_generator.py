@@ -136,9 +136,9 @@ class TextGenerator:
             ValueError: if a text is empty or has more than `source_length` tokens, or has
                 characters outside the vocabulary and `unknown="error"`.
         """
-        seed_words(seed)
         if seed is None:
             seed = getattr(self.generator.strategy, "seed", None)
+        seed_words(seed)
         single = isinstance(texts, str)
         sources = self.tokenize([texts] if single else texts)
         results = []
