@@ -60,7 +60,7 @@ def keras_seq_model(case):
         intermediate_dim=4 * case["width"],
         dropout=0.0,
         use_bias=False,
-        mask_zero=False,
+        padding_id=None,
     )
 
 

@@ -134,7 +134,7 @@ def build_model(options, vocabulary_size):
         hidden_dim=options.size,
         dropout=0.0,
         use_bias=False,
-        mask_zero=False,
+        padding_id=None,
         **arguments,
     )
 

@@ -96,7 +96,7 @@ def in_one_call(V, N=6, H=8, D=512, inner_dim=2048, length=512, dropout=0.1):
         positions="interleaved",
         tie_embeddings=True,
         share_embeddings=True,
-        attention_bias=False,
+        use_attention_bias=False,
         name="in_one_call",
     )
 

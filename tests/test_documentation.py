@@ -54,6 +54,7 @@ WITHOUT_EXAMPLE = {
     "export.ExportError",
     "export.ExportReport",
     "export.ModelReport",
+    "generation.BeamSelection",
     "generation.Generated",
     "data.TranslationData",
     "testing.InvariantViolated",
