@@ -168,7 +168,3 @@ def check_mask(layer, name, mask, x):
             f"{who} must have shape (B, T) = {tuple(x.shape[:2])}, one value a time step. "
             f"Received shape: {tuple(mask.shape)}"
         )
-
-
-# Former names, for callers that have not been adapted yet.
-marks_positions, check_marks = is_mask_of, check_mask

@@ -6,9 +6,10 @@ import keras
 from keras import ops
 
 from keras_seq.layers._keras_private import drop_mask, get_mask, set_mask
-from keras_seq.layers.sequence_layer import marks_positions
+from keras_seq.layers.sequence_layer import is_mask_of
 from keras_seq.stepping._fingerprint import ModelFingerprint
-from keras_seq.stepping._target_graph import TargetCall, TargetGraph
+from keras_seq.stepping._target_call import TargetCall
+from keras_seq.stepping._target_graph import TargetGraph
 from keras_seq.stepping.self_check import check, check_once
 
 
@@ -191,7 +192,7 @@ class Stepper:
         )
         for name, given in (("mask", mask), ("reset", reset)):
             for target, value in x.items():
-                if given is not None and not marks_positions(given, value):
+                if given is not None and not is_mask_of(given, value):
                     raise ValueError(
                         f"`{name}` must have shape (B, T) = {tuple(value.shape[:2])}, one value "
                         f"for each step of `{target}`. Received: shape {tuple(given.shape)}"

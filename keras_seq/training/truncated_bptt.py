@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_seq.layers._arguments import check_positive
-from keras_seq.layers.sequence_layer import check_marks
+from keras_seq.layers.sequence_layer import check_mask
 from keras_seq.stepping._keras_private import input_names, is_functional
 from keras_seq.stepping.stepper import Stepper, takes_reset
 
@@ -149,7 +149,7 @@ class TruncatedBPTT(keras.Model):
             What the model returns.
         """
         x, reset = self._split(inputs)
-        check_marks(self, "reset", reset, x)
+        check_mask(self, "reset", reset, x)
         states, rows = None, ops.shape(x)[0]
         if training:
             self._check_steps(x)

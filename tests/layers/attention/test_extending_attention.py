@@ -62,9 +62,9 @@ def test_capped_scores_are_the_equation():
     "arguments", [{}, {"positions": "rotary", "sliding_window": 2, "num_key_value_heads": 1}]
 )
 def test_a_variant_keeps_the_contract(variant, arguments):
-    laws = ["stepping equals calling", "padding changes nothing", "config round trip"]
-    laws = [*laws, "mixed precision"] if arguments else laws
-    check_sequence_layer(variant(2, 4, causal=True, **arguments), (2, 5, 4), laws=laws)
+    invariants = ["stepping equals calling", "padding changes nothing", "config round trip"]
+    invariants = [*invariants, "mixed precision"] if arguments else invariants
+    check_sequence_layer(variant(2, 4, causal=True, **arguments), (2, 5, 4), invariants=invariants)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -24,8 +24,8 @@ def test_grouped_self_attention_keeps_the_contract():
 
 def test_grouped_cross_attention_keeps_the_contract():
     layer = ks.layers.MultiHeadCrossAttention(4, 2, value_dim=3, num_key_value_heads=2)
-    laws = ["stepping equals calling", "fully masked rows are finite", "config round trip"]
-    check_sequence_layer(layer, (2, 4, 4), context_shape=(2, 5, 6), laws=laws)
+    invariants = ["stepping equals calling", "fully masked rows are finite", "config round trip"]
+    check_sequence_layer(layer, (2, 4, 4), context_shape=(2, 5, 6), invariants=invariants)
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])

@@ -125,8 +125,8 @@ def test_cross_attention_gives_the_numbers_of_keras_with_weights_set_both_ways(v
 @pytest.mark.parametrize("positions", ["rotary", "alibi", ks.layers.RotaryEmbedding(50, 2.0)])
 def test_two_sided_attention_with_positions_keeps_the_contract(positions):
     layer = ks.layers.MultiHeadSelfAttention(2, 4, positions=positions)
-    laws = ["padding changes nothing", "config round trip", "mixed precision"]
-    check_sequence_layer(layer, (2, 5, 4), laws=laws)
+    invariants = ["padding changes nothing", "config round trip", "mixed precision"]
+    check_sequence_layer(layer, (2, 5, 4), invariants=invariants)
 
 
 @pytest.mark.parametrize("causal", [False, True])

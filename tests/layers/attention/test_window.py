@@ -48,8 +48,8 @@ def test_a_window_keeps_the_contract(window, positions):
     layer = ks.layers.MultiHeadSelfAttention(
         2, 2, causal=True, sliding_window=window, positions=positions
     )
-    laws = ["stepping equals calling", "the future changes nothing"]
-    check_sequence_layer(layer, (2, 7, 3), laws=None if window == 2 else laws)
+    invariants = ["stepping equals calling", "the future changes nothing"]
+    check_sequence_layer(layer, (2, 7, 3), invariants=None if window == 2 else invariants)
 
 
 @many_shapes

@@ -23,8 +23,12 @@ def test_the_decoder_block_keeps_the_contract():
 
 
 def test_the_decoder_block_keeps_the_invariants_of_time_without_a_source():
-    laws = ["stepping equals calling", "padding changes nothing", "the future changes nothing"]
-    check_sequence_layer(decoder(), (2, 4, 4), laws=laws)
+    invariants = [
+        "stepping equals calling",
+        "padding changes nothing",
+        "the future changes nothing",
+    ]
+    check_sequence_layer(decoder(), (2, 4, 4), invariants=invariants)
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,8 @@ def inputs_of(block_class, features=4):
 def test_each_option_keeps_the_contract(arguments):
     """Those that the encoder block's own test leaves out."""
     block = ks.layers.TransformerEncoderBlock(6, 2, causal=True, **arguments)
-    laws = ["stepping equals calling", "config round trip"]
-    check_sequence_layer(block, (2, 4, 4), laws=laws)
+    invariants = ["stepping equals calling", "config round trip"]
+    check_sequence_layer(block, (2, 4, 4), invariants=invariants)
 
 
 def test_options_are_those_of_the_sublayers():

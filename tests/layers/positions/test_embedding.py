@@ -91,7 +91,7 @@ def test_reversed_it_adds_a_bias_where_asked_for():
     embeddings, bias = randomise(layer)
     expected = x @ embeddings.T + bias
     np.testing.assert_allclose(ops.convert_to_numpy(layer(x, reverse=True)), expected, atol=1e-5)
-    check_sequence_layer(layer, (2, 5), vocabulary_size=5, laws=["config round trip"])
+    check_sequence_layer(layer, (2, 5), vocabulary_size=5, invariants=["config round trip"])
 
 
 @pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
