@@ -5,6 +5,7 @@ from keras import ops
 from keras_seq.layers._arguments import check_rank
 from keras_seq.layers.recurrent._call_arguments import mask_of
 from keras_seq.layers.recurrent._engine import recur
+from keras_seq.layers.recurrent._steps import step_inputs
 from keras_seq.layers.recurrent.gated_cell import GatedCell
 
 
@@ -68,7 +69,7 @@ def gates(layer, x, mask=None, initial_state=None):
         initial_state = list(layer.states)
     if initial_state is not None:
         initial_state = layer._standardize_state(initial_state, ops.shape(x)[0])
-    x, inputs = layer._step_inputs(x, mask, None, training=False)
+    x, inputs = step_inputs(cell, x, mask, None, training=False)
     _, _, states = recur(
         cell, x, initial_state, inputs, reverse=layer.go_backwards, return_states=True
     )

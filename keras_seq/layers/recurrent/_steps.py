@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_seq.layers.recurrent import _cell_protocol as protocol
+from keras_seq.layers.recurrent.gated_cell import GatedCell
 
 
 @dataclasses.dataclass
@@ -50,6 +51,29 @@ class StepInputs:
     def empty(self):
         """Whether the steps have no inputs but x."""
         return all(getattr(self, field.name) is None for field in dataclasses.fields(self))
+
+
+def step_inputs(cell, x, mask, reset, training):
+    """x after dropout, and what goes with its time steps."""
+    inputs = StepInputs(mask, reset)
+    if not isinstance(cell, GatedCell):
+        return x, inputs
+    seed = cell.seed_generator
+    inputs.zoneout = cell.zoneout or None
+    if not training:
+        return x, inputs
+    batch, time = ops.shape(x)[:2]
+    if cell.dropout:  # one mask for all time steps (Gal & Ghahramani 2016, section 4)
+        x = x * keras.random.dropout(ops.ones_like(x[:, :1]), cell.dropout, seed=seed)
+    if cell.recurrent_dropout:
+        ones = ops.ones((batch, cell.units), dtype=x.dtype)
+        inputs.recurrent_dropout = keras.random.dropout(ones, cell.recurrent_dropout, seed=seed)
+    if cell.zoneout:
+        shape = (batch, time, cell.units)
+        inputs.zoneout = [
+            keras.random.uniform(shape, seed=seed) < cell.zoneout for _ in cell.state_names
+        ]
+    return x, inputs
 
 
 def time_first(x, reverse):

@@ -1,5 +1,7 @@
 """`RNN`: a cell run over time by the recurrence engine."""
 
+import inspect
+
 import keras
 from keras import ops
 
@@ -13,7 +15,7 @@ from keras_seq.layers.recurrent._call_arguments import (
     standardize_state,
 )
 from keras_seq.layers.recurrent._engine import form_of, recur
-from keras_seq.layers.recurrent._steps import StepInputs
+from keras_seq.layers.recurrent._steps import step_inputs
 from keras_seq.layers.recurrent.gated_cell import GatedCell
 from keras_seq.layers.sequence_layer import SequenceLayer
 
@@ -121,24 +123,24 @@ class RNN(SequenceLayer):
             return list(self.cell.state_names)
         return [str(i) for i, _ in enumerate(keras.tree.flatten(self._state_spec()))]
 
-    def build(self, sequences_shape, initial_state_shape=None):
-        check_rank(type(self).__name__, "sequences", sequences_shape, 3, "(B, T, D)")
+    def build(self, input_shape):
+        check_rank(type(self).__name__, "sequences", input_shape, 3, "(B, T, D)")
         if isinstance(self.cell, keras.layers.Layer) and not self.cell.built:
-            self.cell.build((sequences_shape[0], sequences_shape[2]))
+            self.cell.build((input_shape[0], input_shape[2]))
             self.cell.built = True
         if not self.stateful:
             return
-        if sequences_shape[0] is None:
+        if input_shape[0] is None:
             raise ValueError(
                 f"`{self.name}` ({type(self).__name__}) is stateful, so its batch size must be "
                 "known: give the model's Input a `batch_size`. Received: sequences of shape "
-                f"{tuple(sequences_shape)}"
+                f"{tuple(input_shape)}"
             )
         spec = keras.tree.flatten(self._state_spec())
         self.states = [
             self.add_weight(
                 name=f"state_{name}",
-                shape=(sequences_shape[0], *part.shape[1:]),
+                shape=(input_shape[0], *part.shape[1:]),
                 initializer=lambda shape, dtype=None, i=i: self._initial_part(i, shape[0]),
                 trainable=False,
                 dtype=part.dtype,
@@ -235,7 +237,7 @@ class RNN(SequenceLayer):
         elif initial_state is not None:
             initial_state = self._standardize_state(initial_state, ops.shape(x)[0])
         check_rows(self, initial_state, x, stateful)
-        x, inputs = self._step_inputs(x, mask, reset, training)
+        x, inputs = step_inputs(self.cell, x, mask, reset, training)
         outputs, state = recur(
             self.cell,
             x,
@@ -257,9 +259,17 @@ class RNN(SequenceLayer):
             return y, state
         return (y, *state) if self.return_state else y
 
-    def compute_output_spec(self, sequences, *args, **kwargs):
+    def compute_output_spec(self, *args, **kwargs):
+        # By position: a subclass may have another name for the first argument of `call`.
+        bound = inspect.signature(self.call).bind(*args, **kwargs).arguments
+        sequences = next(iter(bound.values()))
         self._check_length(sequences)
-        return super().compute_output_spec(sequences, *args, **kwargs)
+        if kwargs.get("return_state"):  # a structure that `compute_output_shape` cannot know
+            return super().compute_output_spec(*args, **kwargs)
+        return keras.tree.map_shape_structure(
+            lambda shape: keras.KerasTensor(shape, dtype=self.compute_dtype),
+            self.compute_output_shape(sequences.shape),
+        )
 
     def _check_length(self, sequences):
         if self.unroll and sequences.shape[1] is None:
@@ -283,28 +293,6 @@ class RNN(SequenceLayer):
             return outputs
         mask = ops.flip(mask, axis=1) if self.go_backwards else mask
         return ops.where(ops.expand_dims(mask, -1), outputs, ops.zeros_like(outputs))
-
-    def _step_inputs(self, x, mask, reset, training):
-        """x after dropout, and what goes with its time steps."""
-        inputs, cell = StepInputs(mask, reset), self.cell
-        if not isinstance(cell, GatedCell):
-            return x, inputs
-        seed = cell.seed_generator
-        inputs.zoneout = cell.zoneout or None
-        if not training:
-            return x, inputs
-        batch, time = ops.shape(x)[:2]
-        if cell.dropout:  # one mask for all time steps (Gal & Ghahramani 2016, section 4)
-            x = x * keras.random.dropout(ops.ones_like(x[:, :1]), cell.dropout, seed=seed)
-        if cell.recurrent_dropout:
-            ones = ops.ones((batch, cell.units), dtype=self.compute_dtype)
-            inputs.recurrent_dropout = keras.random.dropout(ones, cell.recurrent_dropout, seed=seed)
-        if cell.zoneout:
-            shape = (batch, time, cell.units)
-            inputs.zoneout = [
-                keras.random.uniform(shape, seed=seed) < cell.zoneout for _ in cell.state_names
-            ]
-        return x, inputs
 
     def step(self, x, state, mask=None, **kwargs):
         if not self.return_sequences:

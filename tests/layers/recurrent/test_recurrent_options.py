@@ -269,3 +269,14 @@ def test_a_checkpoint_of_tensorflow_holds_every_weight_and_state(name, stateful,
     checkpoint.restore(path)
     for variable, value in zip(variables, kept, strict=True):
         np.testing.assert_array_equal(numpy(variable), value, err_msg=variable.path)
+
+
+def test_a_subclass_may_name_the_first_argument_of_call_otherwise():
+    class Renamed(ks.layers.GRU):
+        def call(self, x, **kwargs):
+            return super().call(x, **kwargs)
+
+    layer, inputs = Renamed(UNITS), keras.Input((TIME, FEATURES))
+    model = keras.Model(inputs, layer(inputs))
+    x = normal(BATCH, TIME, FEATURES)
+    np.testing.assert_allclose(numpy(model(x)), numpy(layer(x)), atol=1e-6)
