@@ -47,9 +47,7 @@ def append(cache, key, value, mask):
         "position": position + ops.shape(key)[2],
     }
     attend = ops.expand_dims(cache["valid"], (1, 2))  # (B, 1, 1, L)
-    if (
-        new != 1
-    ):  # a single new position attends to all valid ones; several only to those up to themselves
+    if new != 1:  # a single new position attends to all valid ones, several up to themselves
         limit = ops.expand_dims(position + ops.arange(ops.shape(key)[2], dtype="int32"), -1)
         upto = ops.arange(ops.shape(cache["key"])[2], dtype="int32") <= limit  # (T, L)
         attend = ops.logical_and(attend, upto)

@@ -3,6 +3,7 @@
 import keras
 
 
+@keras.saving.register_keras_serializable(package="keras_seq")
 class PositionScheme(keras.layers.Layer):
     r"""Base of all position schemes of self-attention.
 
