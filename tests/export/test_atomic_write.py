@@ -51,7 +51,7 @@ def test_what_is_no_artifact_of_the_kind_is_not_replaced(tmp_path):
     assert (precious / "thesis.txt").read_text() == "years of work"
 
 
-def test_after_an_error_the_old_file_stands_and_nothing_new_is_left(tmp_path):
+def test_after_an_error_the_old_file_remains_and_nothing_new_is_left(tmp_path):
     path = tmp_path / "model.tflite"
     path.write_text("old")
     with pytest.raises(RuntimeError, match="halfway"), atomic_write(path, is_file) as temporary:

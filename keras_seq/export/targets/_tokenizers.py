@@ -4,7 +4,7 @@ import contextlib
 
 
 @contextlib.contextmanager
-def named_apart(tokenizers):
+def separate_resource_names(tokenizers):
     """Let each SentencePiece tokenizer own its resource in the SavedModel that is written inside.
 
     TensorFlow Text gives all SentencePiece models of a SavedModel one resource name, so that after

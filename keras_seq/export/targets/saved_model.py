@@ -12,7 +12,7 @@ from keras_seq.export._process import WORKERS, run_artifact
 from keras_seq.export._requirements import check_tensorflow
 from keras_seq.export._target import ExportTarget, export_to, register_target
 from keras_seq.export.report import ExportError
-from keras_seq.export.targets._tokenizers import named_apart
+from keras_seq.export.targets._tokenizers import separate_resource_names
 from keras_seq.generation._checks import check_exportable
 from keras_seq.generation.text_generator import TextGenerator
 
@@ -171,7 +171,7 @@ def _write(text_generator, folder):
         return {"text": text, "tokens": tokens, "scores": scores}
 
     tokenizers = [text_generator.source_tokenizer, text_generator.target_tokenizer]
-    with named_apart(tokenizers):
+    with separate_resource_names(tokenizers):
         module = tf.Module()
         module.weights = [v.value for v in generator.model.variables]
         module.tokenizers = tokenizers
