@@ -1,5 +1,6 @@
 """A functional model as a function of named tensors, called on whole sequences."""
 
+import keras
 import numpy as np
 
 from keras_seq.export._exported_function import ExportedFunction, median_milliseconds

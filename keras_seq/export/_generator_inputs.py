@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_seq.generation._checks import check_ids, padded_prompt
-from keras_seq.stepping._target_graph import vocabulary_size
+from keras_seq.stepping._embeddings import vocabulary_size
 
 
 def comparison_inputs(generator, shapes, prompt_length, inputs, prompt, count=64):

@@ -3,8 +3,7 @@
 import keras
 import numpy as np
 
-from keras_seq.stepping._keras_private import functional_of
-from keras_seq.stepping._target_graph import input_names
+from keras_seq.stepping._keras_private import call_model, functional_of, input_names
 
 
 class ModelCall:
@@ -16,9 +15,8 @@ class ModelCall:
 
     def __init__(self, model):
         self.model = model
-        functional = functional_of(model)
-        self.names = input_names(functional)
-        self.inputs = dict(zip(self.names, functional.inputs, strict=True))
+        self.names = input_names(model)
+        self.inputs = dict(zip(self.names, functional_of(model).inputs, strict=True))
         self.stateful = [layer for layer in layers_of(model) if getattr(layer, "stateful", False)]
         batches = {tensor.shape[0] for tensor in self.inputs.values()} - {None}
         self.batch_size = min(batches, default=None)
@@ -44,13 +42,11 @@ class ModelCall:
     def _call(self, inputs):
         for layer in self.stateful:
             layer.reset_state()
-        flat = [
-            keras.ops.convert_to_tensor(inputs[name], dtype=self.inputs[name].dtype)
+        named = {
+            name: keras.ops.convert_to_tensor(inputs[name], dtype=self.inputs[name].dtype)
             for name in self.names
-        ]
-        structure = functional_of(self.model)._inputs_struct
-        outputs = self.model(keras.tree.pack_sequence_as(structure, flat), training=False)
-        return keras.tree.flatten(outputs)
+        }
+        return keras.tree.flatten(call_model(self.model, named, training=False))
 
     def run(self, inputs):
         """Flat list of the outputs as NumPy arrays; compiled, the model left as it was.

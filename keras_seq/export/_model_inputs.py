@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_seq.generation._checks import check_ids
-from keras_seq.stepping._target_graph import vocabulary_size
+from keras_seq.stepping._embeddings import vocabulary_size
 
 
 def model_shapes(call, time=None, batch_size=None):

@@ -3,9 +3,9 @@
 import numpy as np
 from keras import ops
 
-from keras_seq.generation._embeddings import check_positions
+from keras_seq.generation._lengths import check_positions
 from keras_seq.generation._token_ids import check_ids, padded_lists
-from keras_seq.stepping._target_graph import vocabulary_size
+from keras_seq.stepping._embeddings import vocabulary_size
 
 
 def checked_inputs(generator, inputs):

@@ -11,7 +11,7 @@ class Generated(NamedTuple):
             and the tokens after it. A row goes up to its end token, then padding. (B, n, N) from a
             `BeamSampler` with `num_return_sequences=n`, best first.
         scores: (B,) float32, or (B, n): natural logarithm of the probability of each row's
-            new tokens by the model itself, the end token included, whatever sampler and constraints
+            new tokens by the model itself, the end token included, whatever sampler and processors
             chose them.
         steps: int32 scalar, how many times the model ran.
         attention: dict from layer name to (B, H, N, S) float32, or `None`: the attention

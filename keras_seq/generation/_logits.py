@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_seq.stepping._keras_private import functional_of, graph_nodes, is_functional
+from keras_seq.stepping._graph import Graph
 
 _PASS_ON = ("Dropout", "Identity", "Cast")
 
@@ -16,9 +16,9 @@ def check_logits(model):
     Raises:
         ValueError: naming the layer, with what to do.
     """
-    functional = functional_of(model)
-    for output in functional.outputs:
-        operation = _maker(functional, output)
+    graph = Graph(model)
+    for output in graph.outputs:
+        operation = _maker(graph, output)
         if operation is not None and _is_softmax(operation):
             raise ValueError(
                 f"The model's output must be logits, and `{operation.name}` "
@@ -28,20 +28,20 @@ def check_logits(model):
             )
 
 
-def _maker(functional, output):
-    """The operation whose result `output` is, nested models, dropout and casts left out."""
-    for node in graph_nodes(functional):
-        place = next((i for i, t in enumerate(node.outputs) if t is output), None)
-        if place is None:
+def _maker(graph, key):
+    """The operation whose result a value is; dropout and casts are left out."""
+    for step in reversed(graph.steps):
+        if key not in step.gives:
             continue
-        operation = node.operation
-        if is_functional(operation):
-            inner = functional_of(operation)
-            return _maker(inner, inner.outputs[place])
-        if type(operation).__name__ in _PASS_ON or _is_linear(operation):
-            return _maker(functional, node.input_tensors[0])
-        return operation
+        operation = step.operation_or_none
+        if operation is not None and not _passes_on(operation):
+            return operation
+        key = step.reads[0] if step.reads else None
     return None
+
+
+def _passes_on(operation):
+    return type(operation).__name__ in _PASS_ON or _is_linear(operation)
 
 
 def _is_linear(operation):

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_seq.generation._context_inputs import checked_inputs
-from keras_seq.generation._embeddings import check_positions
+from keras_seq.generation._lengths import check_positions
 from keras_seq.generation._token_ids import joined_rows, padded_prefix, padded_prompt
 from keras_seq.generation.samplers._random_numbers import seed_words
 from keras_seq.layers._arguments import check_positive

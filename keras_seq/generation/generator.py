@@ -5,10 +5,10 @@ from keras import ops
 
 from keras_seq.generation._attention import check_attention, generated_attention
 from keras_seq.generation._context_inputs import checked_inputs
-from keras_seq.generation._embeddings import check_any_length, check_positions, masks_zero
 from keras_seq.generation._functions import CompiledFunctions
 from keras_seq.generation._generated import Generated
 from keras_seq.generation._get_sampler import get_sampler, get_strategy
+from keras_seq.generation._lengths import check_any_length, check_positions
 from keras_seq.generation._model_checks import check_model
 from keras_seq.generation._request import checked_prompt, checked_request
 from keras_seq.generation._streaming import stream
@@ -16,7 +16,7 @@ from keras_seq.generation._token_ids import check_token, joined_rows, padded_tar
 from keras_seq.generation.logits_processors._chain import make_chain
 from keras_seq.generation.search._search_start import search_start
 from keras_seq.layers._arguments import check_positive
-from keras_seq.stepping._target_graph import vocabulary_size
+from keras_seq.stepping._embeddings import masks_zero, vocabulary_size
 from keras_seq.stepping.stepper import Stepper
 
 

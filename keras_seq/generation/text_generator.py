@@ -8,8 +8,8 @@ from keras import ops
 from keras_seq.generation._token_ids import lengths_to_last
 from keras_seq.generation.samplers._random_numbers import seed_words
 from keras_seq.layers._arguments import check_positive
+from keras_seq.stepping._embeddings import vocabulary_size
 from keras_seq.stepping._keras_private import graph_nodes, is_functional
-from keras_seq.stepping._target_graph import vocabulary_size
 
 UNKNOWN_PIECES = ("<unk>", "[UNK]")  # of SentencePiece, of WordPiece
 
@@ -136,9 +136,9 @@ class TextGenerator:
             ValueError: if a text is empty or has more than `source_length` tokens, or has
                 characters outside the vocabulary and `unknown="error"`.
         """
-        seed_words(seed)
         if seed is None:
             seed = getattr(self.generator.strategy, "seed", None)
+        seed_words(seed)
         single = isinstance(texts, str)
         sources = self.tokenize([texts] if single else texts)
         results = []

@@ -9,11 +9,11 @@ from keras_seq.layers.sequence_layer import SequenceLayer, implicit_mask
 
 @keras.saving.register_keras_serializable(package="keras_seq")
 class CausalWindow(SequenceLayer):
-    r"""The last p inputs side by side, the oldest first.
+    r"""The last p inputs concatenated, the oldest first.
 
         y_t = concat(x_{t-p+1}, ..., x_{t-1}, x_t)        # x is zero before the start
 
-    With a dense layer behind it, this is the autoregressive model AR(p) (Yule 1927),
+    With a dense layer after it, this is the autoregressive model AR(p) (Yule 1927),
     `x_{t+1} = y_t W + b`; with p = 1 it is a Markov model, and with a deeper network the neural
     probabilistic language model of Bengio et al. (2003, section 2). The state is the window itself,
     so a step costs no more than its p inputs, however long the sequence.
@@ -70,7 +70,7 @@ class CausalWindow(SequenceLayer):
         return {"window": ops.zeros(shape, dtype=self.compute_dtype)}
 
     def call(self, x, mask=None, initial_state=None, return_state=False):
-        """Look back.
+        """Concatenate the last inputs of each step.
 
         Args:
             x: (B, T, D) floats.

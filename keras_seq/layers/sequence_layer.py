@@ -22,13 +22,13 @@ class SequenceLayer(keras.layers.Layer):
       tensors of fixed shape, so that it can live in a `while_loop`, a LiteRT signature or a server.
     - `step(x_t, state)` runs one time step.
 
-    `call(x, initial_state=state, return_state=True)` is the bridge between the two, and the law is
-    that for any split of `x` into called and stepped parts the numbers are the same. This class
-    makes the law hold by construction where it can: `step` *is* `call` on a chunk of one.
+    `call(x, initial_state=state, return_state=True)` connects the two, and the invariant is that
+    for any split of `x` into called and stepped parts the numbers are the same. This class makes it
+    hold by construction where it can: `step` *is* `call` on a chunk of one.
 
     A subclass writes `call` (with `initial_state=None, return_state=False` among its arguments),
     `get_initial_state` where it has a state, and sets `causal = False` where its output at `t`
-    looks at inputs after `t`; such a layer can be called but not stepped.
+    depends on inputs after `t`; such a layer can be called but not stepped.
 
     The contract is also the idea of DeepMind's SequenceLayers (arXiv 2507.23292); here it holds for
     plain Keras layers in plain functional models.
@@ -68,7 +68,7 @@ class SequenceLayer(keras.layers.Layer):
                 whose state does not grow ignore it.
 
         A layer whose `call` has further tensor arguments (a memory to attend to, the encoder's last
-        state) takes them here, too, by their name in `call`, so that what hangs on them alone is
+        state) takes them here, too, by their name in `call`, so that what depends on them alone is
         computed once and kept in the state.
 
         Returns:
@@ -132,7 +132,7 @@ class SequenceLayer(keras.layers.Layer):
         if not self.causal:
             raise ValueError(
                 f"`{self.name}` ({type(self).__name__}) is not causal: its output at one time step "
-                "looks at later inputs, so it cannot run step by step. Call it on the whole "
+                "depends on later inputs, so it cannot run step by step. Call it on the whole "
                 "sequence, or build it with `causal=True` where it has that argument."
             )
 
@@ -146,25 +146,29 @@ def implicit_mask(x, mask):
     return None if mask is None else ops.cast(mask, "bool")
 
 
-def marks_positions(marks, x):
-    """Whether `marks` are (B, T) for x (B, T, ...), as far as both shapes are known."""
-    pairs = zip(marks.shape, x.shape, strict=False)
-    return len(marks.shape) == 2 and all(a == b for a, b in pairs if None not in (a, b))
+def is_mask_of(mask, x):
+    """Whether `mask` is (B, T) for x (B, T, ...), as far as both shapes are known."""
+    pairs = zip(mask.shape, x.shape, strict=False)
+    return len(mask.shape) == 2 and all(a == b for a, b in pairs if None not in (a, b))
 
 
-def check_marks(layer, name, marks, x):
-    """Raise unless `marks`, a call argument of `layer`, is `None` or boolean (B, T), like `x`."""
-    if marks is None:
+def check_mask(layer, name, mask, x):
+    """Raise unless `mask`, a call argument of `layer`, is `None` or boolean (B, T), like `x`."""
+    if mask is None:
         return
     who = f"`{name}` of {type(layer).__name__} `{layer.name}`"
-    dtype = getattr(marks, "dtype", None)
+    dtype = getattr(mask, "dtype", None)
     if dtype is None or keras.backend.standardize_dtype(dtype) != "bool":
         raise TypeError(
             f"{who} must be boolean, True where it holds. Received dtype: {dtype}. Compare or cast "
             "first."
         )
-    if not marks_positions(marks, x):
+    if not is_mask_of(mask, x):
         raise ValueError(
-            f"{who} must have shape (B, T) = {tuple(x.shape[:2])}, one mark a time step. "
-            f"Received shape: {tuple(marks.shape)}"
+            f"{who} must have shape (B, T) = {tuple(x.shape[:2])}, one value a time step. "
+            f"Received shape: {tuple(mask.shape)}"
         )
+
+
+# Former names, for callers that have not been adapted yet.
+marks_positions, check_marks = is_mask_of, check_mask

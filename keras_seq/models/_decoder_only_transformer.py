@@ -66,7 +66,7 @@ def decoder_only_transformer(
         intermediate_dim: width inside the feed-forward networks.
         dropout: fraction to drop of embeddings, attention weights and sublayer outputs.
         activation: of the feed-forward networks, see `FeedForward`.
-        normalize_first: pre-norm, with a normalization behind the last block, or post-norm.
+        normalize_first: pre-norm, with a normalization after the last block, or post-norm.
         normalization: `"layer"` or `"rms"`.
         positions: `"learned"`, `"sinusoidal"`, `"interleaved"` or `"none"` of
             `PositionalEmbedding`, or in the attention `"rotary"`, `"alibi"` or any

@@ -25,7 +25,7 @@ def seq2seq_rnn(
         c_t = sum_j a_tj h_j                                  # AdditiveAttention(s_t, h)
         logits_t = W_o tanh(W_c [s_t, c_t])
 
-    After Bahdanau, Cho & Bengio 2015, with the attention behind the recurrence (Luong et al. 2015,
+    After Bahdanau, Cho & Bengio 2015, with the attention after the recurrence (Luong et al. 2015,
     section 3) instead of inside it, so that the decoder's time steps train in one loop.
 
     Args:
@@ -34,7 +34,7 @@ def seq2seq_rnn(
         units: width of the decoder, and of both directions of the encoder together; even.
         rnn: `"gru"` or `"lstm"`.
         attention_units: width of the comparison in the attention; half of `units` if `None`.
-        dropout: share of embedding features to drop in training.
+        dropout: fraction of embedding features to drop in training.
         name: of the model.
 
     Returns:

@@ -294,25 +294,6 @@ def is_sequence_layer(operation):
     )
 
 
-def vocabulary_size(model, input_name):
-    """The number of ids that `model` knows for an input, or `None` if it does not tell.
-
-    Looks for the embedding that reads the input, inside nested models too.
-    """
-    graph = Graph(model)
-    keys = {graph.inputs[input_names(model).index(input_name)]}
-    for step in graph.steps:
-        if not any(key in keys for key in step.reads):
-            continue
-        if isinstance(step, Enter):
-            keys.add(step.key)
-        for attribute in ("vocabulary_size", "input_dim"):
-            size = getattr(step.operation_or_none, attribute, None)
-            if isinstance(size, int):
-                return size
-    return None
-
-
 def describe(operation):
     return f"`{operation.name}` ({type(operation).__name__})"
 

@@ -8,14 +8,17 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_seq.stepping._embeddings import vocabulary_size
+from keras_seq.stepping._fingerprint import ModelFingerprint
 from keras_seq.stepping._keras_private import call_model
-from keras_seq.stepping._target_graph import vocabulary_size
 from keras_seq.stepping.pointwise import is_third_party
 
 _LENGTH, _QUICK_LENGTH, _STEPS = 6, 3, 8
 _ATOL = {"float16": 32 * 2.0**-10, "bfloat16": 32 * 2.0**-7}  # 32 roundings
 
-_checked = weakref.WeakKeyDictionary()  # model to the targets that it was checked with
+# Model to the targets that it was checked with, and to what it was then. Identities alone: objects
+# would keep the model alive.
+_checked = weakref.WeakKeyDictionary()
 
 
 def check_once(stepper):
@@ -24,9 +27,10 @@ def check_once(stepper):
     Raises:
         ValueError: if stepping and calling differ.
     """
-    done = _checked.setdefault(stepper.model, set())
-    key = tuple(stepper.graph.targets)
-    if key in done:
+    done = _checked.setdefault(stepper.model, {})
+    targets, fingerprint = tuple(stepper.graph.targets), ModelFingerprint(stepper.model)
+    model = (fingerprint.ids, fingerprint.settings)
+    if done.get(targets) == model:
         return
     try:
         check(stepper, length=_length(stepper.graph, _QUICK_LENGTH))
@@ -42,7 +46,7 @@ def check_once(stepper):
             f"{error} (Found by the self-check of Stepper on random inputs; `self_check=False` "
             "turns it off.)"
         ) from error
-    done.add(key)
+    done[targets] = model
 
 
 class _CannotCall(Exception):

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_seq.layers._keras_private import drop_mask, get_mask, set_mask
 from keras_seq.layers.sequence_layer import marks_positions
+from keras_seq.stepping._fingerprint import ModelFingerprint
 from keras_seq.stepping._target_graph import TargetCall, TargetGraph
 from keras_seq.stepping.self_check import check, check_once
 
@@ -66,6 +67,7 @@ class Stepper:
         self.target = self.graph.target
         self.context_inputs = self.graph.context_inputs
         self._context = self.graph.needed_context()
+        self._fingerprint = ModelFingerprint(model)
         if self_check:
             check_once(self)
 
@@ -87,6 +89,7 @@ class Stepper:
         Raises:
             ValueError: if a context input is missing or unknown, or the batch size is.
         """
+        self._look_again_if_changed()
         inputs = self.context(inputs)
         if batch_size is None:
             if not inputs:
@@ -95,6 +98,13 @@ class Stepper:
                 )
             batch_size = ops.shape(next(iter(inputs.values())))[0]
         return self._start(self.graph.run_context(inputs, batch_size), batch_size, max_length)
+
+    def _look_again_if_changed(self):
+        """Refuse a model whose layers have become such, by a new activation, that cannot step."""
+        fingerprint = ModelFingerprint(self.model)
+        if fingerprint != self._fingerprint:
+            self.graph = TargetGraph(self.model, self.graph.targets)
+            self._fingerprint = fingerprint
 
     def context(self, inputs):
         """The context inputs as a dict of tensors, checked against the model's."""

@@ -71,7 +71,7 @@ def test_one_other_token_is_an_error_that_shows_it(name):
         compare_tokens("It", made, inputs, prompt, other, scores, 1e-3)
 
 
-@pytest.mark.parametrize("token", [-1, 18, 400])
+@pytest.mark.parametrize("token", [-1, 18])
 def test_ids_that_the_model_cannot_give_are_an_error(token):
     made, inputs, prompt = given("greedy")
     tokens, scores = generated_by("greedy")

@@ -11,11 +11,11 @@ def windows(x, size, mask=None):
     """The equation, row by row: the last inputs that are not masked, zeros before them."""
     y = np.zeros((*x.shape[:2], size * x.shape[2]), x.dtype)
     for b, row in enumerate(x):
-        seen = [np.zeros(x.shape[2], x.dtype)] * size
+        window = [np.zeros(x.shape[2], x.dtype)] * size
         for t, x_t in enumerate(row):
             if mask is None or mask[b, t]:
-                seen = [*seen[1:], x_t]
-            y[b, t] = np.concatenate(seen)
+                window = [*window[1:], x_t]
+            y[b, t] = np.concatenate(window)
     return y
 
 
@@ -24,7 +24,7 @@ def random_x(*shape):
 
 
 @pytest.mark.parametrize("size", [1, 3])
-def test_the_causal_window_keeps_the_laws(size):
+def test_the_causal_window_keeps_the_contract(size):
     check_sequence_layer(CausalWindow(size), (3, 5, 2))
 
 

@@ -33,7 +33,7 @@ class TwoSided(SequenceLayer):
         return x - ops.mean(x, axis=1, keepdims=True)
 
 
-def test_a_layer_of_ones_own_that_defines_call_and_state_keeps_the_laws():
+def test_a_layer_of_ones_own_that_defines_call_and_state_keeps_the_contract():
     results = check_sequence_layer(RunningSum(), (2, 5, 4)).results
     skipped = {law for law, result in results.items() if result != "holds"}
     no_xla = {"XLA changes nothing"} if keras.backend.backend() == "torch" else set()

@@ -36,7 +36,7 @@ def language_model(**arguments):
     ],
     ids=lambda arguments: arguments.get("positions", "learned"),
 )
-def test_stepped_with_every_option_it_keeps_the_laws(arguments):
+def test_stepped_with_every_option_it_keeps_the_contract(arguments):
     assert Stepper(language_model(**arguments)).check() < 1e-4
 
 

@@ -29,7 +29,7 @@ def transformer(source=10, target=10, **arguments):
     ],
     ids=lambda arguments: arguments["positions"],
 )
-def test_stepped_with_every_option_it_keeps_the_laws(arguments):
+def test_stepped_with_every_option_it_keeps_the_contract(arguments):
     assert Stepper(transformer(**arguments)).check() < 1e-4
 
 

@@ -191,6 +191,29 @@ def test_a_function_of_ones_own_steps_once_it_is_declared():
     assert_steps(model, normal(2, T, D))
 
 
+def test_an_activation_that_is_reassigned_is_looked_at_again():
+    dense = layers.Dense(D, activation="relu", name="culprit")
+    model = sequence(lambda x: dense(x))
+    stepper = Stepper(model)
+    dense.activation = keras.activations.tanh
+    assert stepper.check() < 1e-5
+    dense.activation = flipped
+    with pytest.raises(ValueError, match="culprit.*flipped"):
+        stepper.get_initial_state(batch_size=2)
+
+
+def test_a_stepper_steps_what_lora_and_quantization_make_of_its_model():
+    model = sequence(lambda x: layers.Dense(D, name="dense")(x))
+    stepper, x = Stepper(model), normal(2, T, D)
+    dense = model.get_layer("dense")
+    for change in (lambda: dense.enable_lora(2), lambda: dense.quantize("int8")):
+        change()
+        for variable in dense.trainable_variables:
+            variable.assign(normal(*variable.shape))
+        y, _ = stepper.prefill(x, stepper.get_initial_state(2, T))
+        np.testing.assert_allclose(y, model(x), atol=1e-5)
+
+
 # Training, masks, names
 
 

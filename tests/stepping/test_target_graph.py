@@ -1,7 +1,8 @@
 import keras
 from keras import layers
 
-from keras_seq.stepping._target_graph import TargetGraph, vocabulary_size
+from keras_seq.stepping._embeddings import vocabulary_size
+from keras_seq.stepping._target_graph import TargetGraph
 from tests.generation.generation_models import hybrid, translator
 
 

@@ -20,6 +20,27 @@ class BeamSelection(NamedTuple):
         best_index: (B, W) int32.
         open_totals: (B, W) float32, of the best continuations that do not end.
         open_index: (B, W) int32.
+
+    Example:
+
+    ```python
+    import keras
+    import keras_seq
+
+    class Coarse(keras_seq.generation.BeamSampler):
+        '''A beam search that goes by log-probabilities rounded to tenths.'''
+
+        def select(self, totals, ends, max_ends):
+            selection = super().select(keras.ops.round(totals * 10) / 10, ends, max_ends)
+            print(selection.open_totals.shape)  # (1, 3), while the loop is traced
+            return selection
+
+    model = keras_seq.models.decoder_only_transformer(20, num_layers=1, num_heads=2, hidden_dim=8)
+    generator = keras_seq.generation.Generator(
+        model, max_length=3, sampler=Coarse(3), jit_compile=False
+    )
+    print(generator.generate(prompt=[[5, 6]]).tokens)
+    ```
     """
 
     best_totals: Any
@@ -70,7 +91,9 @@ def beam_loop(sampler, generator, start):
         found = _continuations(generator, start, i, logits, opened)
         selection = sampler.select(found.totals, found.ends, max_ends)
         continued = _continue(generator, i, found, selection.open_index, opened)
-        best = _continue(generator, i, found, selection.best_index, opened)
+        best = continued
+        if selection.best_index is not selection.open_index:
+            best = _continue(generator, i, found, selection.best_index, opened)
         ended = _hypotheses(sampler, start, i, found, selection, best, ended, done)
         done = ops.logical_or(done, _is_done(sampler, start, i, selection, ended["ranks"]))
         opened = {

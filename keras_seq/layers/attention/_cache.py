@@ -1,4 +1,4 @@
-"""The state of causal attention: keys and values of the positions seen so far (the KV cache)."""
+"""The state of causal attention: keys and values of the positions so far (the KV cache)."""
 
 from keras import ops
 
@@ -47,7 +47,9 @@ def append(cache, key, value, mask):
         "position": position + ops.shape(key)[2],
     }
     attend = ops.expand_dims(cache["valid"], (1, 2))  # (B, 1, 1, L)
-    if new != 1:  # a single new position sees all that is valid; several do not see one another's
+    if (
+        new != 1
+    ):  # a single new position attends to all valid ones; several only to those up to themselves
         limit = ops.expand_dims(position + ops.arange(ops.shape(key)[2], dtype="int32"), -1)
         upto = ops.arange(ops.shape(cache["key"])[2], dtype="int32") <= limit  # (T, L)
         attend = ops.logical_and(attend, upto)
@@ -59,7 +61,7 @@ def indices(*start):
     return ops.stack([ops.cast(i, "int32") for i in start])
 
 
-def check_room(position, new, length, remedy="Pass a larger `max_length` to `get_initial_state`."):
+def check_room(position, new, length, hint="Pass a larger `max_length` to `get_initial_state`."):
     """Raise if `new` more positions do not fit into `length`.
 
     Inside a compiled graph the position is not known, and whoever compiles must leave enough room.
@@ -73,7 +75,7 @@ def check_room(position, new, length, remedy="Pass a larger `max_length` to `get
     if written + new > length:
         raise ValueError(
             f"There is room for {length} time steps, and {written} are taken: {new} more do not "
-            f"fit. {remedy}"
+            f"fit. {hint}"
         )
 
 

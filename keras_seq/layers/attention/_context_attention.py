@@ -5,11 +5,12 @@ from keras import ops
 
 from keras_seq.layers._arguments import check_rank, check_rate
 from keras_seq.layers.attention._masking import checked_mask, masked_softmax, move_nan_to_key
+from keras_seq.layers.attention._products import batch_product
 from keras_seq.layers.sequence_layer import SequenceLayer
 
 
 class ContextAttention(SequenceLayer):
-    """One head that looks at a context: subclasses say how well x and the context match.
+    """One head of attention to a context: subclasses say how well x and the context match.
 
     A subclass has `_key(context)`, (B, S, features) to what the state keeps for the comparison, and
     `_scores(x, key)`, (B, T, D) and that to (B, T, S).
@@ -70,7 +71,7 @@ class ContextAttention(SequenceLayer):
         Args:
             x: (B, T, D) floats, the decoder's states.
             context: (B, S, features) floats, the source; not needed with `initial_state`.
-            mask: (B, T), the target's mask; handed on, it changes nothing here.
+            mask: (B, T), the target's mask; passed on, it changes nothing here.
             context_mask: (B, S) boolean, False where the source must not be attended to.
             initial_state: what `get_initial_state(..., context=...)` gave.
             return_state: return the state, too.
@@ -87,7 +88,7 @@ class ContextAttention(SequenceLayer):
         dropped = weights
         if training and self.dropout:
             dropped = keras.random.dropout(weights, self.dropout, seed=self.seed_generator)
-        y = ops.matmul(dropped, state["value"])
+        y = batch_product(dropped, state["value"])
         returns = (y,)
         if return_attention_scores:
             returns += (weights,)

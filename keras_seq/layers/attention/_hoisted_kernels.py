@@ -1,7 +1,7 @@
 """Kernels as matrices, made once before a loop of steps and not at each step.
 
 The projections of attention have kernels (D, H, K), as in Keras, and multiply by (D, H K). XLA on a
-CPU fuses a reshape that stands next to the product of a single row into the product, which then
+CPU fuses a reshape next to the product of a single row into the product, which then
 runs element by element: three times the time of a whole decoding step (measured, 6 + 6 blocks of
 512). It keeps its quick products where the matrix comes from outside the loop.
 """

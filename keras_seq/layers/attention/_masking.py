@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from keras_seq.layers.sequence_layer import implicit_mask, marks_positions
+from keras_seq.layers.sequence_layer import implicit_mask, is_mask_of
 
 
 def checked_mask(layer, name, x, mask, meaning="(B, T)"):
@@ -22,7 +22,7 @@ def checked_mask(layer, name, x, mask, meaning="(B, T)"):
         ValueError: if the mask has another shape, as far as both are known.
     """
     mask = implicit_mask(x, mask)
-    if mask is not None and not marks_positions(mask, x):
+    if mask is not None and not is_mask_of(mask, x):
         raise ValueError(
             f"`{name}` of `{layer.name}` ({type(layer).__name__}) must have shape {meaning} = "
             f"{tuple(x.shape[:2])}, one value for each of the positions that are passed with it. "

@@ -9,6 +9,7 @@ from keras_seq.layers._arguments import check_positive, check_rate, is_number
 from keras_seq.layers._clone_initializer import clone_initializer
 from keras_seq.layers.attention._hoisted_kernels import hoist, matrix
 from keras_seq.layers.attention._masking import masked_softmax
+from keras_seq.layers.attention._products import batch_product
 from keras_seq.layers.sequence_layer import SequenceLayer
 
 PROJECTIONS = ("query", "key", "value", "output")
@@ -153,7 +154,7 @@ class MultiHeadAttention(SequenceLayer):
 
         Args:
             query: (B, H, T, K); key: (B, G, S, K).
-            attend: booleans that broadcast to (B, H, T, S), True where T may look at S, or `None`.
+            attend: booleans that broadcast to (B, H, T, S), True where t attends to s, or `None`.
             bias, attention_bias: floats that broadcast to (B, H, T, S), or `None`; the second is
                 the caller's, where -inf hides.
             nonempty: whether every query is known to have something to attend to.
@@ -244,7 +245,7 @@ class MultiHeadAttention(SequenceLayer):
         return ops.reshape(y, (batch, time, self.num_heads * self.value_dim))
 
     def _output(self, x):
-        """The heads side by side (B, T, H * width) to (B, T, D)."""
+        """Concatenated heads (B, T, H * width) to (B, T, D)."""
         heads, width, features = self.output_kernel.shape
         x = ops.matmul(x, matrix(self.output_kernel, (heads * width, features), x.dtype))
         return x if self.output_bias is None else x + self.output_bias
@@ -253,10 +254,11 @@ class MultiHeadAttention(SequenceLayer):
         """(B, H, T, I) times (B, G, I, J): (B, H, T, J), b's heads each for its group of a's."""
         heads, groups = self.num_heads, self.num_key_value_heads
         if heads == groups:
-            return ops.matmul(a, b)
-        # The queries of a group stand one after another on the axis of time: b is not repeated.
+            return batch_product(a, b)
+        # The queries of a group follow one another on the time axis: b is not repeated.
         batch, _, time, inner = ops.shape(a)
-        y = ops.matmul(ops.reshape(a, (batch, groups, heads // groups * time, inner)), b)
+        a = ops.reshape(a, (batch, groups, heads // groups * time, inner))
+        y = batch_product(a, b)
         return ops.reshape(y, (batch, heads, time, ops.shape(b)[3]))
 
     def get_config(self):

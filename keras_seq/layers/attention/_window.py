@@ -1,6 +1,6 @@
-"""Attention to the last W positions: a ring that holds them, and blocks that see no others.
+"""Attention to the last W positions: a ring that holds them, and blocks of queries with their keys.
 
-A chunk of T new positions follows the W that the ring holds, so all that it may look at is one
+A chunk of T new positions follows the W that the ring holds, so all that it may attend to is one
 sequence of W + T keys, in which position i of the chunk has index W + i:
 
     ring, in order     chunk
@@ -16,7 +16,7 @@ def ring_step(ring, key, value, mask):
     """Write one position over the oldest one.
 
     Args:
-        ring: a cache (see `empty_cache`) of L slots; position p stands in slot p mod L.
+        ring: a cache (see `empty_cache`) of L slots; position p is in slot p mod L.
         key, value: (B, G, 1, K).
         mask: (B, 1) boolean, or `None`.
 
@@ -86,9 +86,9 @@ def distance_in_chunk(time, length):
 
 
 def in_blocks(query, sequence, window):
-    """Cut a long chunk into blocks of W queries, each with the 2 W keys that it may look at.
+    """Cut a long chunk into blocks of W queries, each with the 2 W keys that it may attend to.
 
-    The queries of block b look at blocks b and b + 1 of the sequence, whose first block is the
+    The queries of block b attend to blocks b and b + 1 of the sequence, whose first block is the
     ring. Blocks become rows of the batch, so that what follows need not know of them.
 
     Args:

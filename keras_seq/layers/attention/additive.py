@@ -10,7 +10,7 @@ from keras_seq.layers.attention._context_attention import ContextAttention
 
 @keras.saving.register_keras_serializable(package="keras_seq")
 class AdditiveAttention(ContextAttention):
-    r"""A decoder looks back at the source (Bahdanau et al. 2015, section 3.1, appendix A.1.2).
+    r"""A decoder attends to the source (Bahdanau et al. 2015, section 3.1, appendix A.1.2).
 
         e_tj = v^T tanh(W_a s_t + U_a h_j)     # how well source j matches the decoder at t
         a_tj = softmax_j(e_tj)
@@ -22,7 +22,7 @@ class AdditiveAttention(ContextAttention):
 
     Args:
         units: width of the comparison, the paper's n'.
-        dropout: share of the attention weights to drop in training.
+        dropout: fraction of the attention weights to drop in training.
         kernel_initializer: of W_a, U_a and v.
         seed: of the dropout.
 

@@ -100,7 +100,7 @@ class MultiHeadCrossAttention(MultiHeadAttention):
         Args:
             x: (B, T, D) floats, the target.
             context: (B, S, features) floats, the source; not needed with `initial_state`.
-            mask: (B, T), the target's mask; handed on, it changes nothing here.
+            mask: (B, T), the target's mask; passed on, it changes nothing here.
             context_mask: (B, S) boolean, False where the source must not be attended to.
             initial_state: what `get_initial_state(..., context=...)` gave.
             return_state: return the state, too.

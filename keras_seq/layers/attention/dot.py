@@ -6,11 +6,12 @@ import keras
 from keras import initializers, ops
 
 from keras_seq.layers.attention._context_attention import ContextAttention
+from keras_seq.layers.attention._products import batch_product
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
 class DotAttention(ContextAttention):
-    r"""A decoder looks back at the source by products (Luong et al. 2015, section 3.1).
+    r"""A decoder attends to the source by products (Luong et al. 2015, section 3.1).
 
         e_tj = s_t . h_j                       # score_mode="dot"
         e_tj = s_t . (h_j W_a)                 # score_mode="general"
@@ -27,7 +28,7 @@ class DotAttention(ContextAttention):
         use_scale: `False` for no scale, as in the paper; `True` to learn one, as
             `keras.layers.Attention` does; `"sqrt"` for 1 / sqrt(D), which keeps the scores of wide
             states in the softmax's range (Vaswani et al. 2017, section 3.2.1).
-        dropout: share of the attention weights to drop in training.
+        dropout: fraction of the attention weights to drop in training.
         kernel_initializer: of W_a.
         seed: of the dropout.
 
@@ -101,7 +102,7 @@ class DotAttention(ContextAttention):
             x = x / math.sqrt(x.shape[-1])
         elif self.use_scale:
             x = x * self.scale
-        return ops.matmul(x, ops.transpose(key, (0, 2, 1)))
+        return batch_product(x, ops.transpose(key, (0, 2, 1)))
 
     def get_config(self):
         return {

@@ -1,4 +1,4 @@
-"""Root mean square normalisation (Zhang & Sennrich 2019)."""
+"""Root mean square normalization (Zhang & Sennrich 2019)."""
 
 import keras
 from keras import ops
@@ -13,7 +13,7 @@ class RMSNormalization(SequenceLayer):
 
         y = scale * x / sqrt(mean(x^2) + epsilon)
 
-    (section 4.) It is `keras.layers.RMSNormalization` over the last axis, except that it hands on
+    (section 4.) It is `keras.layers.RMSNormalization` over the last axis, except that it passes on
     the mask of its input, which the loss of a model needs.
 
     Args:
@@ -44,7 +44,7 @@ class RMSNormalization(SequenceLayer):
         self.scale = self.add_weight(name="scale", shape=input_shape[-1:], initializer="ones")
 
     def call(self, x, initial_state=None, return_state=False):
-        """Normalise each time step.
+        """Normalize each time step.
 
         Args:
             x: (B, T, D) floats.

@@ -18,7 +18,7 @@ class AlibiBias(PositionScheme):
     (section 3.) That is the slopes' rule where H is a power of two; else the first ones are those
     of the power of two below H, and the rest every second one of the power of two above it (the
     authors' rule). The paper is about causal attention, where s <= t. KerasHub's layer counts from
-    the last key instead of from t, which the softmax does not see.
+    the last key instead of from t, which the softmax cancels.
 
     Args:
         alibi_bias_max: the steepness of the flattest head: its slope is 2^(-alibi_bias_max).
@@ -56,7 +56,7 @@ class AlibiBias(PositionScheme):
         """Add the bias.
 
         Args:
-            attention_scores: (B, H, T, S) floats, before the softmax; the T queries stand at the
+            attention_scores: (B, H, T, S) floats, before the softmax; the T queries are at the
                 last T of the S positions.
 
         Returns:

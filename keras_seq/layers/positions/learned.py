@@ -14,7 +14,7 @@ class LearnedPositions(SequenceLayer):
 
         y_t = x_t + p[t + position_offset]
 
-    `PositionalEmbedding(kind="learned")` does so behind its tokens. This layer is for features, and
+    `PositionalEmbedding(kind="learned")` does so after its tokens. This layer is for features, and
     for two sequences that share an embedding but not their positions, as in BART.
 
     Args:

@@ -1,4 +1,4 @@
-"""The protocol of position schemes: how attention knows where queries and keys stand."""
+"""The protocol of position schemes: how attention knows the positions of queries and keys."""
 
 import keras
 

@@ -18,7 +18,7 @@ class RelativePositionBias(PositionScheme):
     (section 2.1.) The first half of the buckets are single distances, the others grow with the
     logarithm of the distance up to `max_distance`, beyond which all share the last one. With
     `bidirectional` one half of the buckets is for earlier keys, the other for later ones; without
-    it later keys count as distance 0, which causal attention does not see.
+    it later keys count as distance 0, to which causal attention does not attend.
 
     T5 has one such layer for all blocks of a stack: give the same instance to all of them, or to a
     model as `positions`. Scores are not scaled there (`attention_scale=1.0`).

@@ -61,7 +61,8 @@ def standardize_state(layer, initial_state, template, names, batch_size):
     for part, shape, like in zip(parts, shapes, own, strict=True):
         part = ops.cast(part, like.dtype)
         inner = tuple(like.shape[1:])
-        if len(shape) == len(inner) or shape[0] == 1:
+        one_row = len(shape) == len(inner) or shape[0] == 1
+        if one_row and not (isinstance(batch_size, int) and shape == (batch_size, *inner)):
             part = ops.broadcast_to(part, (batch_size, *inner))
         state.append(part)
     return keras.tree.pack_sequence_as(template, state)

@@ -129,11 +129,11 @@ def recur(
             return outputs, None
     batch = ops.shape(x)[0]
     initial = None
-    if state is None or (inputs.reset is not None and _may_start_elsewhere(cell)):
+    resets_to_initial = inputs.reset is not None and _may_start_elsewhere(cell)
+    if state is None or resets_to_initial:
         initial = protocol.get_initial_state(cell, batch, x.dtype)
         state = initial if state is None else state
     structure, state = state, keras.tree.flatten(state)
-    resets_to_initial = inputs.reset is not None and _may_start_elsewhere(cell)
     initial = keras.tree.flatten(initial) if resets_to_initial else None
     if form.added is not None:
         shape = (ops.shape(x)[1], batch, protocol.output_size(cell))

@@ -169,8 +169,7 @@ class RNN(SequenceLayer):
             max_length: ignored, the state does not grow.
 
         Returns:
-            List of (B, U) tensors: `[h, c]` for LSTM, `[h]` for GRU; one list for each cell of a
-            stack.
+            List of (B, U) tensors: `[h, c]` for LSTM, `[h]` for GRU; of a stack, a list of lists.
         """
         return protocol.get_initial_state(self.cell, batch_size, self.compute_dtype)
 
@@ -179,10 +178,15 @@ class RNN(SequenceLayer):
 
     def _state_spec(self):
         """Shapes and dtypes of the state in its structure, the batch unknown."""
+        if isinstance(self.cell, GatedCell):
+            return [self._part_spec(width) for width in self.cell.state_size]
         return keras.tree.map_structure(
-            lambda part: keras.KerasTensor((None, *part.shape[1:]), dtype=part.dtype),
+            lambda part: self._part_spec(*part.shape[1:], dtype=part.dtype),
             self.get_initial_state(1),
         )
+
+    def _part_spec(self, *shape, dtype=None):
+        return keras.KerasTensor((None, *shape), dtype=dtype or self.compute_dtype)
 
     def _standardize_state(self, initial_state, batch_size):
         """A given state in the structure of the layer's, checked; one row stands for all rows."""
@@ -322,9 +326,8 @@ class RNN(SequenceLayer):
         y = (batch, time, width) if self.return_sequences else (batch, width)
         if not self.return_state:
             return y
-        spec = self._state_spec()
-        shapes = [(batch, *part.shape[1:]) for part in keras.tree.flatten(spec)]
-        return y, *keras.tree.pack_sequence_as(spec, shapes)
+        shapes = keras.tree.map_structure(lambda p: (batch, *p.shape[1:]), self._state_spec())
+        return y, *shapes
 
     def get_config(self):
         return {

@@ -22,8 +22,15 @@ def tagger():
     return keras.Model(ids, {"tags": keras.layers.Dense(5)(x), "features": x})
 
 
-@pytest.mark.parametrize("units", [64, 256])
-@pytest.mark.parametrize("kind", [LSTM, GRU])
+@pytest.mark.parametrize(
+    ("kind", "units"),
+    [
+        (LSTM, 64),
+        (GRU, 256),
+        pytest.param(LSTM, 256, marks=pytest.mark.thorough),
+        pytest.param(GRU, 64, marks=pytest.mark.thorough),
+    ],
+)
 def test_a_recurrence_of_a_hundred_steps_agrees(kind, units, tmp_path):
     path = tmp_path / "m.tflite"
     report = to_litert(sequence_model(kind, units), path, time=100)
@@ -201,7 +208,10 @@ def test_what_is_no_model_with_a_graph_is_refused(model, tmp_path):
     [
         (sequence_model, {"time": 6, "quantize": "int8"}, {}),
         (attending, {"time": 2, "streaming": True, "max_length": 6}, {"max_length": 6}),
-        (sequence_model, {"batch_size": None, "streaming": True}, {}),
+        pytest.param(
+            *(sequence_model, {"batch_size": None, "streaming": True}, {}),
+            marks=pytest.mark.thorough,
+        ),
     ],
 )
 def test_verify_runs_a_file_of_a_model_again(kind, arguments, options, tmp_path):

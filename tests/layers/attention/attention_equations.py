@@ -5,7 +5,7 @@ import numpy as np
 from tests.layers.layer_equations import softmax
 
 
-def turned(x, t, max_wavelength=10000, scaling_factor=1.0):
+def rotated(x, t, max_wavelength=10000, scaling_factor=1.0):
     """Su et al. 2021, equation 12: pairs of features as complex numbers, times e^(i t theta)."""
     half = len(x) // 2
     theta = max_wavelength ** (-np.arange(half) / half)
@@ -28,7 +28,7 @@ def attention(x, context, weights, visible, positions=None, bias=None):
 
     Args:
         x: (B, T, D); context: (B, S, D2).
-        weights: kernel and bias of query, key, value and output in turn, heads apart.
+        weights: kernel and bias of query, key, value and output, one after another, heads apart.
         visible: booleans that broadcast to (B, T, S).
         positions: `None`, "rotary" or "alibi".
         bias: (B, H, T, S), added to the scores.
@@ -49,7 +49,7 @@ def attention(x, context, weights, visible, positions=None, bias=None):
             for a, w, c, i in [(x, wq, bq, h), (context, wk, bk, g), (context, wv, bv, g)]
         )
         if positions == "rotary":
-            q, k = (np.stack([turned(row, t) for t, row in enumerate(m)]) for m in (q, k))
+            q, k = (np.stack([rotated(row, t) for t, row in enumerate(m)]) for m in (q, k))
         for t in range(len(q)):
             see = visible[b, t]
             energy = k @ q[t] / np.sqrt(width)

@@ -7,7 +7,7 @@ from keras_seq.testing import check_sequence_layer
 from tests.layers.layer_equations import additive_attention, normal, randomise
 
 
-def test_additive_attention_keeps_the_laws():
+def test_additive_attention_keeps_the_contract():
     check_sequence_layer(
         ks.layers.AdditiveAttention(3, dropout=0.3), (2, 4, 5), context_shape=(2, 6, 7)
     )

@@ -24,7 +24,7 @@ def luong(x, context, kernel, scale, mask):
     return weights @ context, weights
 
 
-def test_dot_attention_keeps_the_laws():
+def test_dot_attention_keeps_the_contract():
     layer = ks.layers.DotAttention("general", use_scale=True, dropout=0.3)
     check_sequence_layer(layer, (2, 4, 5), context_shape=(2, 6, 7))
 

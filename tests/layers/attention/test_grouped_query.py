@@ -15,14 +15,14 @@ def numpy(*tensors):
     return [ops.convert_to_numpy(t) for t in tensors]
 
 
-def test_grouped_self_attention_keeps_the_laws():
+def test_grouped_self_attention_keeps_the_contract():
     layer = ks.layers.MultiHeadSelfAttention(
         4, 2, value_dim=3, causal=True, num_key_value_heads=2, positions="rotary"
     )
     check_sequence_layer(layer, (2, 5, 4))
 
 
-def test_grouped_cross_attention_keeps_the_laws():
+def test_grouped_cross_attention_keeps_the_contract():
     layer = ks.layers.MultiHeadCrossAttention(4, 2, value_dim=3, num_key_value_heads=2)
     laws = ["stepping equals calling", "fully masked rows are finite", "config round trip"]
     check_sequence_layer(layer, (2, 4, 4), context_shape=(2, 5, 6), laws=laws)

@@ -32,13 +32,13 @@ def upto(time):
     ],
     ids=["causal", "two-sided", "other-value-dim", "rotary", "alibi"],
 )
-def test_self_attention_keeps_the_laws(arguments):
+def test_self_attention_keeps_the_contract(arguments):
     key_dim = 4 if arguments.get("positions") == "rotary" else 3  # rotation needs pairs
     check_sequence_layer(ks.layers.MultiHeadSelfAttention(2, key_dim, **arguments), (2, 5, 4))
 
 
 @pytest.mark.parametrize("arguments", [{}, {"value_dim": 4, "use_bias": False, "dropout": 0.3}])
-def test_cross_attention_keeps_the_laws(arguments):
+def test_cross_attention_keeps_the_contract(arguments):
     layer = ks.layers.MultiHeadCrossAttention(2, 3, **arguments)
     check_sequence_layer(layer, (2, 4, 4), context_shape=(2, 5, 6))
 
@@ -123,7 +123,7 @@ def test_cross_attention_gives_the_numbers_of_keras_with_weights_set_both_ways(v
 
 
 @pytest.mark.parametrize("positions", ["rotary", "alibi", ks.layers.RotaryEmbedding(50, 2.0)])
-def test_two_sided_attention_with_positions_keeps_the_laws(positions):
+def test_two_sided_attention_with_positions_keeps_the_contract(positions):
     layer = ks.layers.MultiHeadSelfAttention(2, 4, positions=positions)
     laws = ["padding changes nothing", "config round trip", "mixed precision"]
     check_sequence_layer(layer, (2, 5, 4), laws=laws)
@@ -149,6 +149,37 @@ def test_a_layer_of_positions_comes_back_with_the_configuration():
     assert again.position_scheme.max_wavelength == 50
     alibi = ks.layers.MultiHeadSelfAttention(2, 4, positions="alibi").position_scheme
     assert alibi.alibi_bias_max == 8
+
+
+@pytest.mark.parametrize("use_bias", [["query", "key", "value"], ["output"], []])
+def test_each_projection_may_have_a_bias_or_none(use_bias):
+    x = normal(2, 5, 6)
+    for layer, inputs in (
+        (ks.layers.MultiHeadSelfAttention(2, 3, use_bias=use_bias), (x,)),
+        (ks.layers.MultiHeadCrossAttention(2, 3, use_bias=use_bias), (x, x)),
+    ):
+        layer(*inputs)
+        names = ["query", "key", "value", "output"]
+        assert [n for n in names if getattr(layer, f"{n}_bias") is not None] == use_bias
+        randomise(layer)
+        weights = []
+        for name in names:
+            bias = getattr(layer, f"{name}_bias")
+            shape = (6,) if name == "output" else (2, 3)
+            weights.append(ops.convert_to_numpy(getattr(layer, f"{name}_kernel")))
+            weights.append(np.zeros(shape) if bias is None else ops.convert_to_numpy(bias))
+        expected, _ = attention(x, x, weights, np.ones((2, 5, 5), bool))
+        np.testing.assert_allclose(*numpy(layer(*inputs), expected), atol=1e-5)
+
+
+def test_a_scale_takes_the_place_of_the_usual_one():
+    layer, x = ks.layers.MultiHeadSelfAttention(2, 3, scale=0.25), normal(2, 5, 6)
+    layer(x)
+    weights = randomise(layer)
+    weights[0], weights[1] = (0.25 * np.sqrt(3) * w for w in weights[:2])  # of the queries
+    expected, _ = attention(x, x, weights, np.ones((2, 5, 5), bool))
+    np.testing.assert_allclose(*numpy(layer(x), expected), atol=1e-5)
+    assert layer.get_config()["scale"] == 0.25
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -277,6 +308,8 @@ def test_dropout_drops_weights_in_training_and_keeps_the_expectation(cross):
         ({"key_dim": 2.5}, "`key_dim`.*key_dim=2.5"),
         ({"value_dim": -2}, "`value_dim`.*value_dim=-2"),
         ({"dropout": 1.5}, "`dropout`.*dropout=1.5"),
+        ({"scale": 0}, "`scale`.*scale=0"),
+        ({"use_bias": "keys"}, "`use_bias`.*'query', 'key'.*'keys'"),
     ],
 )
 @pytest.mark.parametrize("name", ["MultiHeadSelfAttention", "MultiHeadCrossAttention"])

@@ -12,7 +12,7 @@ from tests.layers.layer_equations import normal, randomise
 
 few_examples = settings(max_examples=12, deadline=None, derandomize=True)
 many_shapes = pytest.mark.needs_tensorflow(
-    reason="eager JAX compiles each operation anew for each shape; there the laws are enough"
+    reason="eager JAX compiles each operation anew for each shape; there the contract is enough"
 )
 
 
@@ -43,7 +43,7 @@ def in_chunks(layer, x, mask, lengths, max_length):
 
 
 @pytest.mark.parametrize("window, positions", [(2, "rotary"), (3, "alibi"), (9, None)])
-def test_a_window_keeps_the_laws(window, positions):
+def test_a_window_keeps_the_contract(window, positions):
     # Seven steps are long enough for a window of two to go in blocks.
     layer = ks.layers.MultiHeadSelfAttention(
         2, 2, causal=True, sliding_window=window, positions=positions
@@ -63,7 +63,7 @@ def test_a_window_keeps_the_laws(window, positions):
     positions=st.sampled_from([None, "rotary", "alibi"]),
     seed=st.integers(0, 99),
 )
-def test_a_position_sees_the_last_ones_and_no_other(window, time, masked, positions, seed):
+def test_a_position_attends_to_the_last_ones_and_no_other(window, time, masked, positions, seed):
     layer, weights = windowed(window, positions=positions)
     x = normal(2, time, 3, seed=seed)
     mask = np.random.default_rng(seed).random((2, time)) >= masked

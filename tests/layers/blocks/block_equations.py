@@ -11,11 +11,11 @@ EPSILON = 1e-5
 def residual(x, sublayer, norm, normalize_first):
     """`norm(x + f(x))`, or `x + f(norm(x))`."""
     if normalize_first:
-        return x + sublayer(normalise(x, norm))
-    return normalise(x + sublayer(x), norm)
+        return x + sublayer(normalize(x, norm))
+    return normalize(x + sublayer(x), norm)
 
 
-def normalise(x, norm):
+def normalize(x, norm):
     """With a `scale` alone Zhang & Sennrich 2019, else Ba et al. 2016."""
     if hasattr(norm, "scale") and not hasattr(norm, "gamma"):
         mean_square = np.mean(x**2, axis=-1, keepdims=True)

@@ -18,11 +18,11 @@ def numpy(x):
     return ops.convert_to_numpy(x)
 
 
-def test_the_decoder_block_keeps_the_laws():
+def test_the_decoder_block_keeps_the_contract():
     check_sequence_layer(decoder(), (2, 4, 4), context_shape=(2, 3, 5))
 
 
-def test_the_decoder_block_keeps_the_laws_of_time_without_a_source():
+def test_the_decoder_block_keeps_the_invariants_of_time_without_a_source():
     laws = ["stepping equals calling", "padding changes nothing", "the future changes nothing"]
     check_sequence_layer(decoder(), (2, 4, 4), laws=laws)
 

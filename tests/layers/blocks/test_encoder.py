@@ -23,7 +23,7 @@ MODERN = {"normalization": "rms", "gated": True, "use_bias": False, "normalize_f
     ],
     ids=["two-sided-post-norm", "causal-modern"],
 )
-def test_the_encoder_block_keeps_the_laws(arguments):
+def test_the_encoder_block_keeps_the_contract(arguments):
     check_sequence_layer(encoder(**arguments), (2, 4, 4))
 
 

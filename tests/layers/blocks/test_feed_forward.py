@@ -10,7 +10,7 @@ from tests.layers.layer_equations import feed_forward, normal, randomise, sigmoi
 @pytest.mark.parametrize(
     "arguments", [{}, {"activation": "gelu", "dropout": 0.3, "gated": True, "use_bias": False}]
 )
-def test_it_keeps_the_laws(arguments):
+def test_it_keeps_the_contract(arguments):
     check_sequence_layer(ks.layers.FeedForward(6, **arguments), (2, 5, 3))
 
 
@@ -36,6 +36,20 @@ def test_gated_it_is_shazeers_equation(activation):
     w, b, v, c, outer_kernel, outer_bias = randomise(layer)
     expected = (ACTIVATIONS[activation](x @ w + b) * (x @ v + c)) @ outer_kernel + outer_bias
     np.testing.assert_allclose(ops.convert_to_numpy(layer(x)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["gelu_tanh", "gelu_approximate"])
+def test_the_gelu_of_gpt_2_has_a_name(name):
+    layer, x = ks.layers.FeedForward(6, activation=name), normal(2, 5, 3)
+    layer = ks.layers.FeedForward.from_config(layer.get_config())
+    layer(x)
+    w, b, outer_kernel, outer_bias = randomise(layer)
+    h = x @ w + b
+    gelu = 0.5 * h * (1 + np.tanh(np.sqrt(2 / np.pi) * (h + 0.044715 * h**3)))
+    expected = gelu @ outer_kernel + outer_bias
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(x)), expected, atol=1e-5)
+    block = ks.layers.TransformerEncoderBlock(6, 2, activation=name)
+    assert block.get_config()["activation"] == "gelu_tanh"
 
 
 @pytest.mark.parametrize("gated", [False, True])

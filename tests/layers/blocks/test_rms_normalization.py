@@ -9,7 +9,7 @@ from keras_seq.testing import check_sequence_layer
 from tests.layers.layer_equations import normal, randomise
 
 
-def test_it_keeps_the_laws():
+def test_it_keeps_the_contract():
     check_sequence_layer(ks.layers.RMSNormalization(), (2, 3, 4))
 
 

@@ -28,7 +28,7 @@ def inputs_of(block_class, features=4):
     ],
     ids=lambda arguments: next(iter(arguments)),
 )
-def test_each_option_keeps_the_laws(arguments):
+def test_each_option_keeps_the_contract(arguments):
     """Those that the encoder block's own test leaves out."""
     block = ks.layers.TransformerEncoderBlock(6, 2, causal=True, **arguments)
     laws = ["stepping equals calling", "config round trip"]
@@ -52,6 +52,22 @@ def test_options_are_those_of_the_sublayers():
     plain = ks.layers.TransformerEncoderBlock(6, 2, use_bias=False, bias_initializer="ones")
     plain(normal(2, 4, 4))
     assert not [w.path for w in plain.weights if "bias" in w.path or "beta" in w.path]
+
+
+@blocks
+def test_heads_have_a_width_of_their_own_and_scores_another_scale(block_class):
+    block = block_class(6, 3, key_dim=5, attention_scale=1.0, use_attention_bias=["query"])
+    inputs = inputs_of(block_class)  # 4 features are no multiple of 3 heads
+    y = block(*inputs)
+    assert y.shape == (2, 4, 4)
+    for attention in filter(None, (block.self_attention, getattr(block, "cross_attention", None))):
+        assert tuple(attention.query_kernel.shape) == (4, 3, 5) and attention.scale == 1.0
+        biases = [w.name for w in attention.weights if w.name.endswith("bias")]
+        assert biases == ["query_bias"]
+    again = block_class.from_config(block.get_config())
+    again(*inputs)
+    again.set_weights(block.get_weights())
+    np.testing.assert_array_equal(*map(ops.convert_to_numpy, (again(*inputs), y)))
 
 
 def test_initializers_start_the_weights():
@@ -148,6 +164,9 @@ def test_features_that_the_heads_cannot_share_are_refused(block_class):
     ({"positions": "learned"}, "`positions` of Transformer.*'rotary'.*'learned'"),
     ({"positions": ["rotary"]}, "`positions` of Transformer.*'rotary'"),
     ({"sliding_window": 0}, "`sliding_window` of Transformer.*sliding_window=0"),
+    ({"key_dim": 0}, "`key_dim` of Transformer.*key_dim=0"),
+    ({"attention_scale": -1}, "`attention_scale` of Transformer.*attention_scale=-1"),
+    ({"use_attention_bias": ["keys"]}, "`use_attention_bias` of Transformer.*'keys'"),
     ({"num_key_value_heads": 3}, "`num_heads` of Transformer.*num_key_value_heads=3"),
     ({"layer_norm_epsilon": 0}, "`layer_norm_epsilon` of Transformer.*layer_norm_epsilon=0"),
 ])  # fmt: skip

@@ -23,7 +23,7 @@ TOKENS = np.array([[3, 1, 0, 0], [2, 2, 4, 1]])
         {"kind": "none", "mask_zero": False},
     ],
 )
-def test_it_keeps_the_laws(arguments):
+def test_it_keeps_the_contract(arguments):
     check_sequence_layer(
         ks.layers.PositionalEmbedding(9, 4, **arguments), (2, 5), vocabulary_size=9
     )
@@ -84,6 +84,45 @@ def test_reversed_it_hands_on_the_mask_and_computes_in_its_policy():
     assert (symbolic.shape, symbolic.dtype) == ((None, None, 5), "bfloat16")
 
 
+def test_reversed_it_adds_a_bias_where_asked_for():
+    layer, x = ks.layers.PositionalEmbedding(5, 4, 7, use_reverse_bias=True), normal(2, 3, 4)
+    layer(TOKENS)
+    np.testing.assert_array_equal(ops.convert_to_numpy(layer.reverse_bias), 0)
+    embeddings, bias = randomise(layer)
+    expected = x @ embeddings.T + bias
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(x, reverse=True)), expected, atol=1e-5)
+    check_sequence_layer(layer, (2, 5), vocabulary_size=5, laws=["config round trip"])
+
+
+@pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
+def test_the_first_position_may_be_counted_as_another(kind):
+    layer = ks.layers.PositionalEmbedding(5, 4, 7, kind=kind, position_offset=2)
+    layer(TOKENS)
+    embeddings, *rest = randomise(layer)
+    table = rest[0] if rest else sinusoidal_positions(9, 4)
+    assert table.shape == (9, 4)
+    expected = 2 * embeddings[TOKENS] + table[2:6]
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(TOKENS)), expected, atol=1e-5)
+    state = {"position": ops.convert_to_tensor(3, "int32")}
+    y, _ = layer.step(TOKENS[:, :1], state)
+    expected = 2 * embeddings[TOKENS[:, :1]] + table[5:6]
+    np.testing.assert_allclose(ops.convert_to_numpy(y), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("padding_id", [0, 1, 4])
+def test_any_id_may_be_the_padding(padding_id):
+    layer = ks.layers.PositionalEmbedding(5, 4, 7, padding_id=padding_id)
+    mask = ops.convert_to_numpy(get_mask(layer(TOKENS)))
+    np.testing.assert_array_equal(mask, TOKENS != padding_id)
+
+
+def test_a_single_call_may_ask_for_the_mask():
+    layer = ks.layers.PositionalEmbedding(5, 4, 7, mask_zero=False, padding_id=1)
+    assert get_mask(layer(TOKENS)) is None
+    mask = ops.convert_to_numpy(get_mask(layer(TOKENS, mask_padding=True)))
+    np.testing.assert_array_equal(mask, TOKENS != 1)
+
+
 def test_reversed_it_wants_features():
     layer = ks.layers.PositionalEmbedding(5, 4, 7)
     layer(TOKENS)
@@ -123,6 +162,8 @@ def test_token_ids_survive_16_bit_computation():
         ({"sequence_length": "7"}, "`sequence_length`.*sequence_length='7'"),
         ({"dim": 3, "kind": "interleaved"}, "`dim` must be even.*dim=3"),
         ({"sequence_length": None}, "`sequence_length`.*sequence_length=None"),
+        ({"padding_id": 5}, "`padding_id`.*\\[0, 5\\).*padding_id=5"),
+        ({"position_offset": -1}, "`position_offset`.*position_offset=-1"),
         ({"kind": "rotary"}, "`kind`.*sinusoidal.*learned.*none.*'rotary'"),
     ],
 )

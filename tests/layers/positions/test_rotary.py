@@ -4,7 +4,7 @@ from keras import ops
 
 import keras_seq as ks
 from keras_seq.testing import check_sequence_layer
-from tests.layers.attention.attention_equations import turned
+from tests.layers.attention.attention_equations import rotated
 from tests.layers.layer_equations import normal
 
 
@@ -12,7 +12,7 @@ def numpy(x):
     return ops.convert_to_numpy(x)
 
 
-def test_it_keeps_the_laws():
+def test_it_keeps_the_contract():
     check_sequence_layer(ks.layers.RotaryEmbedding(), (2, 5, 4))
 
 
@@ -21,7 +21,7 @@ def test_it_is_the_papers_rotation(options):
     x = normal(2, 5, 3, 6)
     got = numpy(ks.layers.RotaryEmbedding(*options)(x))
     for b, t, h in np.ndindex(2, 5, 3):
-        np.testing.assert_allclose(got[b, t, h], turned(x[b, t, h], t, *options), atol=1e-5)
+        np.testing.assert_allclose(got[b, t, h], rotated(x[b, t, h], t, *options), atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(2, 5, 6), (2, 5, 3, 6)])
@@ -57,6 +57,6 @@ def test_bad_constructor_arguments_are_named(name, value):
 @pytest.mark.parametrize(
     "shape, named", [((2, 3, 5), r"must be even.*Received: 5"), ((2, 4), r"\(B, T, D\) or")]
 )
-def test_inputs_that_cannot_be_turned_are_refused(shape, named):
+def test_inputs_that_cannot_be_rotated_are_refused(shape, named):
     with pytest.raises(ValueError, match=named):
         ks.layers.RotaryEmbedding()(normal(*shape))

@@ -233,7 +233,7 @@ def test_a_cell_that_returns_another_number_of_states_is_named():
 def test_a_users_cell_is_exported_in_built_in_operators(name, streaming, tmp_path):
     x = keras.Input((None, D), name="x")
     model = keras.Model(x, ks.layers.RNN(CELLS[name][0](), return_sequences=True, name="y")(x))
-    report = ks.export.model_to_litert(model, tmp_path / "m.tflite", streaming=streaming)
+    report = ks.export.to_litert(model, tmp_path / "m.tflite", streaming=streaming)
     assert report.agrees and all(op.isupper() for op in report.ops)
 
 
@@ -241,7 +241,7 @@ def test_a_users_cell_is_exported_in_built_in_operators(name, streaming, tmp_pat
 def test_a_stack_of_kerass_cells_is_exported_in_built_in_operators(tmp_path):
     x = keras.Input((9, D), name="x")
     model = keras.Model(x, ks.layers.RNN(STACKS["a stack of Keras' cells"](), name="y")(x))
-    report = ks.export.model_to_litert(model, tmp_path / "m.tflite", time=9)
+    report = ks.export.to_litert(model, tmp_path / "m.tflite", time=9)
     assert report.agrees and all(op.isupper() for op in report.ops)
 
 

@@ -1,0 +1,41 @@
+"""What the embedding that reads an input tells: ids and positions that it knows, what it masks."""
+
+from keras_seq.stepping._graph import Call, Enter, Graph
+from keras_seq.stepping._keras_private import input_names
+
+
+def vocabulary_size(model, input_name):
+    """The number of ids that `model` knows for an input, or `None` if it does not tell."""
+    for operation in _readers(model, input_name):
+        for attribute in ("vocabulary_size", "input_dim"):
+            size = getattr(operation, attribute, None)
+            if isinstance(size, int):
+                return size
+    return None
+
+
+def positions(model, input_name):
+    """The `sequence_length` of the embedding that reads an input, or `None` if none limits it."""
+    for operation in _readers(model, input_name):
+        limit = getattr(operation, "sequence_length", None)
+        if isinstance(limit, int) and getattr(operation, "kind", None) != "none":
+            return limit
+    return None
+
+
+def masks_zero(model, input_name):
+    """Whether an embedding that reads an input masks the id 0."""
+    return any(getattr(op, "mask_zero", False) is True for op in _readers(model, input_name))
+
+
+def _readers(model, input_name):
+    """The layers and ops that read an input of a functional model, those of models inside too."""
+    graph = Graph(model)
+    keys = {graph.inputs[input_names(model).index(input_name)]}
+    for step in graph.steps:
+        if not any(key in keys for key in step.reads):
+            continue
+        if isinstance(step, Enter):
+            keys.add(step.key)
+        elif isinstance(step, Call):
+            yield step.operation
