@@ -88,13 +88,27 @@ BLOCKS = {
 }
 
 
-@pytest.mark.parametrize("name", BLOCKS)
+# A page on one protocol is read from its top, so its blocks go on from those above.
+GUIDES = sorted((ROOT / "docs" / "extending").glob("*.md"))
+ON_THEIR_OWN = [name for name in BLOCKS if not name.startswith("docs/extending/")]
+
+
+@pytest.mark.parametrize("name", ON_THEIR_OWN)
 @pytest.mark.needs_tensorflow(reason="pages show data and export, too")
 def test_each_block_of_a_page_runs_on_its_own(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(BLOCKS[name], f"<{name}>", "exec"), {"__name__": "example"})
     if name == "README.md 1":
         assert (tmp_path / "saved_models" / "model.tflite").exists()
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+@pytest.mark.needs_tensorflow(reason="pages show data and export, too")
+def test_the_blocks_of_a_guide_run_from_its_top(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "example"}
+    for i, code in enumerate(FENCE.findall(page.read_text(encoding="utf-8"))):
+        exec(compile(code, f"<{page.name} {i + 1}>", "exec"), namespace)
 
 
 def test_the_first_example_of_the_readme_has_ten_lines():

@@ -29,7 +29,7 @@ def script(tmp_path_factory):
 def check_reports(printed):
     equal = re.findall(r"^  tokens equal +([\d,]+) of ([\d,]+)$", printed, re.MULTILINE)
     assert len(equal) == 2 and all(same == compared for same, compared in equal)
-    differences = re.findall(r"^  largest score difference +(\S+)$", printed, re.MULTILINE)
+    differences = re.findall(r"^  largest score difference +(\S+)", printed, re.MULTILINE)
     assert len(differences) == 2 and all(float(d) < 1e-3 for d in differences)
     assert re.fullmatch(r"Done in \d+ s", printed.splitlines()[-1])
 
