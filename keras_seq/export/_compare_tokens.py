@@ -193,10 +193,10 @@ def _check_batch(generator, logits, tokens, prompt, lengths, searched):
 
 def _constrained(generator, basis, tokens, position, lengths):
     """(B, V) log-probabilities after the constraints, (B,) whether no token is left."""
-    if not generator.constraints:
+    if not generator.logits_processors:
         return _log_softmax(basis), np.zeros(len(tokens), bool)
     arguments = (basis.astype("float32"), tokens.astype("int32"), np.int32(position), lengths)
-    allowed = generator.constraints(*map(ops.convert_to_tensor, arguments))
+    allowed = generator.logits_processors(*map(ops.convert_to_tensor, arguments))
     empty = ops.convert_to_numpy(no_candidates(allowed)) & (position >= lengths)
     return _log_softmax(ops.convert_to_numpy(allowed)), empty
 

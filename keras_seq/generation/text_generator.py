@@ -9,7 +9,6 @@ from keras_seq.generation._token_ids import lengths_to_last
 from keras_seq.generation.samplers._random_numbers import seed_words
 from keras_seq.layers._arguments import check_positive
 from keras_seq.stepping._embeddings import vocabulary_size
-from keras_seq.stepping._keras_private import graph_nodes, is_functional
 
 UNKNOWN_PIECES = ("<unk>", "[UNK]")  # of SentencePiece, of WordPiece
 
@@ -106,7 +105,7 @@ class TextGenerator:
     def _checked_length(self, source_length):
         graph = self.generator.stepper.graph
         self.fixed_width = graph.inputs[self.source_input].shape[1]
-        operations = list(_operations(graph.context_nodes))
+        operations = [step.operation_or_none for step in graph.context_steps]
         lengths = [getattr(operation, "sequence_length", None) for operation in operations]
         limits = [n for n in (self.fixed_width, *lengths) if isinstance(n, int)]
         limit = min(limits, default=None)
@@ -243,12 +242,3 @@ class TextGenerator:
         if self.unknown == "error":
             raise ValueError(message.replace("they are read", "they would be read"))
         warnings.warn(message, UserWarning, stacklevel=4)
-
-
-def _operations(nodes):
-    """The operations of graph nodes and of the models among them."""
-    for node in nodes:
-        if is_functional(node.operation):
-            yield from _operations(graph_nodes(node.operation))
-        else:
-            yield node.operation

@@ -292,7 +292,8 @@ def test_inputs_are_checked_by_name():
 
 def test_a_model_without_an_output_that_depends_on_the_target_is_refused():
     x, c = keras.Input((None, 4), name="target"), keras.Input((4,), name="context")
-    with pytest.raises(ValueError, match="nothing to step"):
+    # Keras 3.12 itself refuses an input that nothing reads.
+    with pytest.raises(ValueError, match="nothing to step|not connected to `outputs`"):
         Stepper(keras.Model([x, c], layers.Dense(2)(c)))
 
 
