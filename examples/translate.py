@@ -1,4 +1,4 @@
-"""Train a translator, look at what it does, export it, and prove that the exports work.
+"""Train a translator, look at what it does, export it, and compare the exports with it.
 
     python examples/translate.py                       # dates as people write them -> ISO 8601
     python examples/translate.py --model rnn
@@ -64,7 +64,7 @@ def parse_arguments(arguments=None):
     add("--size", type=int, help="units of the RNN or width of the Transformer")
     add("--layers", type=int, help="blocks in each stack of the Transformer")
     add("--train-examples", type=int, help="use only so many training pairs")
-    add("--compare", type=int, default=500, help="held-out inputs to prove the exports on")
+    add("--compare", type=int, default=500, help="held-out inputs to compare the exports on")
     add("--output", type=pathlib.Path, default=pathlib.Path("saved_models"))
     add("--name", help="name of the artifacts")
     add("--seed", type=int, default=0)

@@ -53,7 +53,6 @@ EXAMPLES = {
 WITHOUT_EXAMPLE = {
     "export.ExportError",
     "export.ExportReport",
-    "export.ModelReport",
     "generation.BeamSelection",
     "generation.Generated",
     "data.TranslationData",

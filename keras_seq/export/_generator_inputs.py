@@ -49,8 +49,9 @@ def _random_rows(generator, name, shape, count, rng):
 
 
 def _padding(generator, name):
-    """What fills rows: `pad_token` is the target's; a context is masked where it is 0."""
-    return generator.pad_token if name == generator.stepper.target else 0
+    """What fills rows: `pad_token` those of the target, what the model masks those of a context."""
+    target = generator.stepper.target
+    return generator.pad_token if name == target else generator.source_padding(name)
 
 
 def _checked(generator, name, value, shape):

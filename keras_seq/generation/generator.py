@@ -16,7 +16,7 @@ from keras_seq.generation._token_ids import check_token, joined_rows, padded_tar
 from keras_seq.generation.logits_processors._chain import make_chain
 from keras_seq.generation.search._search_start import search_start
 from keras_seq.layers._arguments import check_positive
-from keras_seq.stepping._embeddings import masks_zero, vocabulary_size
+from keras_seq.stepping._embeddings import padding_id, vocabulary_size
 from keras_seq.stepping.stepper import Stepper
 
 
@@ -145,13 +145,13 @@ class Generator:
     def source_padding(self, name):
         """The id that fills short rows of the context input `name` in lists of lists.
 
-        Where the model masks 0 (an embedding with `mask_zero=True` reads the input), that is what
-        it takes for padding. Where it masks nothing, no id is known to be padding, and it must be
-        what the model was trained with.
+        What the embedding that reads the input masks (0 with `mask_zero=True`) is padding. Where it
+        masks nothing, no id is known to be padding, and it must be what the model was trained with.
         """
         if self.source_pad_token is not None:
             return self.source_pad_token
-        return 0 if masks_zero(self.model, name) else self.pad_token
+        padding = padding_id(self.model, name)
+        return self.pad_token if padding is None else padding
 
     def generate(
         self,

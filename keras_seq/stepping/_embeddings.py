@@ -23,9 +23,15 @@ def positions(model, input_name):
     return None
 
 
-def masks_zero(model, input_name):
-    """Whether an embedding that reads an input masks the id 0."""
-    return any(getattr(op, "mask_zero", False) is True for op in _readers(model, input_name))
+def padding_id(model, input_name):
+    """The id that the embedding that reads an input masks, or `None` if none does."""
+    for operation in _readers(model, input_name):
+        padding = getattr(operation, "padding_id", None)
+        if isinstance(padding, int):
+            return padding
+        if getattr(operation, "mask_zero", False) is True:
+            return 0
+    return None
 
 
 def _readers(model, input_name):

@@ -157,7 +157,9 @@ def _write(text_generator, folder):
             fits = tf.reduce_all(ids.row_lengths() <= limit)
             checks.append(tf.debugging.Assert(fits, [message]))
         with tf.control_dependencies(checks):
-            source = ids.to_tensor(0)  # as `TextGenerator.tokenize` pads
+            source = ids.to_tensor(
+                text_generator.source_pad_token
+            )  # as `TextGenerator.tokenize` pads
         batch = tf.shape(source)[0]
         start = tf.fill((batch, 1), np.int32(generator.start_token))
         inputs = {text_generator.source_input: tf.cast(source, "int32")}
