@@ -26,11 +26,8 @@ def positions(model, input_name):
 def padding_id(model, input_name):
     """The id that the embedding that reads an input masks, or `None` if none does."""
     for operation in _readers(model, input_name):
-        padding = getattr(operation, "padding_id", None)
-        if isinstance(padding, int):
-            return padding
-        if getattr(operation, "mask_zero", False) is True:
-            return 0
+        if getattr(operation, "mask_zero", False) is True:  # the name that Keras has for it
+            return getattr(operation, "padding_id", 0)
     return None
 
 
