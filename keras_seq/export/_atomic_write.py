@@ -9,6 +9,7 @@ import tempfile
 import zlib
 
 from keras_seq.export.report import ExportError
+from keras_seq.generation._text import check_encodable
 
 
 @contextlib.contextmanager
@@ -86,17 +87,6 @@ def checked_path(path):
         raise ValueError(f"`path` must not contain a NUL character. Received: {text!r}")
     check_encodable("path", text)
     return pathlib.Path(text).absolute()
-
-
-def check_encodable(name, text):
-    """Raise unless UTF-8 can encode a string; it cannot where half of a surrogate pair stands."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ValueError(
-            f"`{name}` must be text that UTF-8 can encode, without lone surrogates. "
-            f"Received: {text!r}"
-        ) from None
 
 
 def _prefix(path):

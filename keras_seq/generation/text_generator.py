@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 from keras import ops
 
+from keras_seq.generation._text import check_encodable
 from keras_seq.generation._token_ids import lengths_to_last
 from keras_seq.generation.samplers._random_numbers import seed_words
 from keras_seq.layers._arguments import check_positive
@@ -170,6 +171,8 @@ class TextGenerator:
             TypeError, ValueError: see `__call__`.
         """
         self._check_texts(texts)
+        for text in texts:
+            check_encodable("texts", text)
         ids = [list(row) for row in self.source_tokenizer(list(texts))]
         lengths = [len(row) for row in ids]
         longest = max(lengths)

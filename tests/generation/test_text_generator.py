@@ -64,6 +64,11 @@ def test_an_empty_text_is_refused_with_its_place(generator, tokenizers, empty):
         TextGenerator(generator, *tokenizers)(["one", empty])
 
 
+def test_a_lone_surrogate_is_refused_in_words(generator, tokenizers):
+    with pytest.raises(ValueError, match="`texts`.*lone surrogates"):
+        TextGenerator(generator, *tokenizers)(["one", "t\ud800o"])
+
+
 def test_a_text_longer_than_the_limit_is_refused_and_shown(generator, tokenizers):
     translate = TextGenerator(generator, *tokenizers, source_length=6)
     assert isinstance(translate("three"), str)  # five characters and the end id

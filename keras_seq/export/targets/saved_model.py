@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 
-from keras_seq.export._atomic_write import check_encodable
 from keras_seq.export._compare_tokens import compare_tokens, target_time
 from keras_seq.export._exported_function import ExportedFunction
 from keras_seq.export._exported_generator import generate_latency
@@ -14,6 +13,7 @@ from keras_seq.export._target import ExportTarget, export_to, register_target
 from keras_seq.export.report import ExportError
 from keras_seq.export.targets._tokenizers import separate_resource_names
 from keras_seq.generation._checks import check_exportable
+from keras_seq.generation._text import check_encodable
 from keras_seq.generation.text_generator import TextGenerator
 
 
