@@ -23,7 +23,7 @@ class UncachedStepper:
     def __init__(self, call, target, pad_token, time):
         self.call, self.target, self.pad_token, self.time = call, target, pad_token, time
 
-    def get_initial_state(self, inputs, batch_size, max_length):
+    def get_initial_state(self, batch_size, max_length, inputs):
         tokens = ops.full((batch_size, self.time), self.pad_token, dtype="int32")
         return {"context": inputs, "layers": {"tokens": tokens, "position": ops.zeros((), "int32")}}
 

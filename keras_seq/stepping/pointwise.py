@@ -36,7 +36,8 @@ _ATTENTIONS = {"AdditiveAttention", "Attention", "GroupedQueryAttention", "Multi
 # named here are elementwise.
 _LAST_AXIS_FUNCTIONS = {"glu", "log_softmax", "softmax", "sparsemax"}
 _ELEMENTWISE_FUNCTIONS = {
-    "abs", "celu", "cos", "elu", "erf", "exp", "exponential", "gelu", "hard_shrink", "hard_sigmoid",
+    "abs", "celu", "cos", "elu", "erf", "exp", "exponential", "gelu", "gelu_tanh", "hard_shrink",
+    "hard_sigmoid",
     "hard_silu", "hard_swish", "hard_tanh", "identity", "leaky_relu", "linear", "log_sigmoid",
     "mish", "negative", "relu", "relu6", "selu", "sigmoid", "sign", "silu", "sin", "soft_shrink",
     "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "sqrt", "square", "squareplus",

@@ -234,7 +234,9 @@ class RNN(SequenceLayer):
             initial_state = self._own_state()
             if x.shape[0] is None:  # another number of rows would be broadcast; here it fails
                 x = ops.reshape(x, (self.states[0].shape[0], *ops.shape(x)[1:]))
-        elif initial_state is not None:
+        elif initial_state is None and type(self).get_initial_state is not RNN.get_initial_state:
+            initial_state = self.get_initial_state(ops.shape(x)[0])  # a subclass', as in Keras
+        if initial_state is not None and not stateful:
             initial_state = self._standardize_state(initial_state, ops.shape(x)[0])
         check_rows(self, initial_state, x, stateful)
         x, inputs = step_inputs(self.cell, x, mask, reset, training)

@@ -101,8 +101,8 @@ print(json.dumps(rows))
 
 
 def test_a_model_that_steps_to_other_numbers_than_it_calls_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(GRU, "step", step_without_state)
     made = generator("gru")
+    monkeypatch.setattr(GRU, "step", step_without_state)
     with pytest.raises(ExportError, match="does not agree with the model's own call"):
         to_litert(made, tmp_path / "m.tflite", source_length=7, inputs=sources())
     assert not list(tmp_path.iterdir())

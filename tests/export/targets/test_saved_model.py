@@ -82,7 +82,7 @@ def test_verify_finds_other_weights(exported, translate):
 def test_a_model_that_steps_to_other_numbers_than_it_calls_is_refused(
     translate, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(GRU, "step", step_without_state)
+    monkeypatch.setattr(GRU, "step", step_without_state)  # after the Stepper has checked itself
     with pytest.raises(ExportError, match="does not agree with the model's own call"):
         to_saved_model(translate, tmp_path / "1", texts=SOURCES)
     assert not list(tmp_path.iterdir())
