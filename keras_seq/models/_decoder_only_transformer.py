@@ -1,7 +1,7 @@
 """The decoder-only Transformer of language models, as a plain functional model."""
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from keras_seq.layers import PositionalEmbedding, TransformerDecoderBlock
 from keras_seq.layers._arguments import check_positive
@@ -154,7 +154,7 @@ def decoder_only_transformer(
     if normalize_first:
         x = norm(x)
     if logits_scale != 1:
-        x = layers.Rescaling(logits_scale, dtype=dtype)(x)
+        x = ops.multiply(x, logits_scale)  # Keras' Rescaling needs TensorFlow
     if tie_embeddings:
         logits = embedding(x, reverse=True)
     else:

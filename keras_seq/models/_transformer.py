@@ -1,7 +1,7 @@
 """The Transformer encoder-decoder (Vaswani et al. 2017), as a plain functional model."""
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from keras_seq.layers import (
     LearnedPositions,
@@ -217,7 +217,7 @@ def transformer(
         y = TransformerDecoderBlock(**block, positions=own, name=f"decoder_{i}")(y, memory)
     y = norm(y) if normalize_first else y
     if logits_scale != 1:
-        y = layers.Rescaling(logits_scale, dtype=dtype)(y)
+        y = ops.multiply(y, logits_scale)  # Keras' Rescaling needs TensorFlow
     if tie_embeddings:
         logits = embed_target(y, reverse=True)
     else:
