@@ -103,7 +103,7 @@ class _GraphBuilder(_Builder):
         )  # fmt: skip
         value = self.rng.normal(size=shape).astype("float32")
         open_time = self.nesting or not self.fixed
-        if open_time and self.time in shape[:-1] and self.time != self.width:
+        if open_time and len(shape) > 1 and shape[-2] != 1:
             return x
         operation = self.pick(
             lambda x: x * value,
