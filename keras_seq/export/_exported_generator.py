@@ -6,7 +6,7 @@ from keras import ops
 from keras_seq.export._compare_tokens import compare_tokens, target_time
 from keras_seq.export._exported_function import ExportedFunction, median_milliseconds
 from keras_seq.export._generator_inputs import comparison_inputs
-from keras_seq.generation._checks import check_exportable
+from keras_seq.generation._exportable import check_exportable
 
 
 class ExportedGenerator(ExportedFunction):

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_seq.generation._checks import check_ids
+from keras_seq.generation._token_ids import check_ids
 from keras_seq.stepping._embeddings import vocabulary_size
 
 

@@ -155,7 +155,9 @@ class Stepper:
         layer = call.operation
         if call.initial_state is not None:
             given = keras.tree.map_structure(value, call.initial_state)
-            return layer._standardize_state(given, batch_size)
+            # A layer that keeps the contract need not derive from `SequenceLayer`.
+            standardize = getattr(layer, "_standardize_state", lambda state, _: state)
+            return standardize(given, batch_size)
         context = {
             argument: keras.tree.map_structure(value, given)
             for argument, given in call.context.items()

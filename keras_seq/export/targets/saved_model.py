@@ -12,7 +12,7 @@ from keras_seq.export._requirements import check_tensorflow
 from keras_seq.export._target import ExportTarget, export_to, register_target
 from keras_seq.export.report import ExportError
 from keras_seq.export.targets._tokenizers import separate_resource_names
-from keras_seq.generation._checks import check_exportable
+from keras_seq.generation._exportable import check_exportable
 from keras_seq.generation._text import check_encodable
 from keras_seq.generation.text_generator import TextGenerator
 

@@ -1,8 +1,4 @@
-"""Checks that exports make: of the generator, and of token ids."""
-
-from keras_seq.generation._token_ids import check_ids, padded_prompt
-
-__all__ = ["check_exportable", "check_ids", "padded_prompt"]
+"""Whether what a generator does can stand in a file."""
 
 
 def check_exportable(generator):
