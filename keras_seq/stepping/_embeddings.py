@@ -6,9 +6,9 @@ from keras_seq.stepping._keras_private import input_names
 
 def vocabulary_size(model, input_name):
     """The number of ids that `model` knows for an input, or `None` if it does not tell."""
-    for operation in _readers(model, input_name):
+    for step in _readers(model, input_name):
         for attribute in ("vocabulary_size", "input_dim"):
-            size = getattr(operation, attribute, None)
+            size = getattr(step.operation, attribute, None)
             if isinstance(size, int):
                 return size
     return None
@@ -16,23 +16,25 @@ def vocabulary_size(model, input_name):
 
 def positions(model, input_name):
     """The `sequence_length` of the embedding that reads an input, or `None` if none limits it."""
-    for operation in _readers(model, input_name):
-        limit = getattr(operation, "sequence_length", None)
-        if isinstance(limit, int) and getattr(operation, "kind", None) != "none":
+    for step in _readers(model, input_name):
+        limit = getattr(step.operation, "sequence_length", None)
+        if isinstance(limit, int) and getattr(step.operation, "kind", None) != "none":
             return limit
     return None
 
 
 def padding_id(model, input_name):
     """The id that the embedding that reads an input masks, or `None` if none does."""
-    for operation in _readers(model, input_name):
-        if getattr(operation, "mask_zero", False) is True:  # the name that Keras has for it
-            return getattr(operation, "padding_id", 0)
+    for step in _readers(model, input_name):
+        _, kwargs = step.arguments({})
+        # `mask_zero` is Keras' name; `mask_padding` is said by a call for itself.
+        if getattr(step.operation, "mask_zero", False) or kwargs.get("mask_padding", False):
+            return getattr(step.operation, "padding_id", 0)
     return None
 
 
 def _readers(model, input_name):
-    """The layers and ops that read an input of a functional model, those of models inside too."""
+    """The calls that read an input of a functional model, those in models inside too."""
     graph = Graph(model)
     keys = {graph.inputs[input_names(model).index(input_name)]}
     for step in graph.steps:
@@ -41,4 +43,4 @@ def _readers(model, input_name):
         if isinstance(step, Enter):
             keys.add(step.key)
         elif isinstance(step, Call):
-            yield step.operation
+            yield step
