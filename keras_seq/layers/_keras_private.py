@@ -6,7 +6,21 @@ The graph of functional models is in `stepping/_keras_private.py`; nothing else 
 import keras
 from keras.src.backend import get_keras_mask, set_keras_mask
 
-__all__ = ["drop_mask", "get_mask", "set_mask", "standalone_output_spec"]
+__all__ = [
+    "drop_mask",
+    "get_mask",
+    "is_graph_of_trainer",
+    "set_mask",
+    "standalone_output_spec",
+]
+
+# The functions that `fit`, `evaluate` and `predict` make graphs of, on TensorFlow.
+_FUNCTIONS_OF_TRAINER = {
+    "one_step_on_data",
+    "one_step_on_data_distributed",
+    "multi_step_on_data",
+    "multi_step_on_iterator",
+}
 
 
 def get_mask(x):
@@ -24,6 +38,15 @@ def set_mask(x, mask):
 def drop_mask(x):
     """Take the mask off `x`, as Keras' MultiHeadAttention does with what it reads (3.15)."""
     set_keras_mask(x, None)
+
+
+def is_graph_of_trainer(graph):
+    """Whether a TensorFlow graph is what `fit`, `evaluate` or `predict` runs, or stands in it."""
+    while graph is not None:
+        if getattr(graph, "name", None) in _FUNCTIONS_OF_TRAINER:
+            return True
+        graph = getattr(graph, "outer_graph", None)
+    return False
 
 
 def standalone_output_spec(layer, *args, **kwargs):

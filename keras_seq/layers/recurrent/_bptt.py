@@ -70,7 +70,14 @@ def _forward(steps, given, unroll):
         a = {} if cell.adds_products else {"a": x["x"][0]}
         like.append({**a, **loops.named(state), "h": state[0]})
     states, stored, xs = loops.scan(
-        body, states, arrays, like, overwritten=("x",), sliced=("x",), unroll=unroll
+        body,
+        states,
+        arrays,
+        like,
+        overwritten=("x",),
+        sliced=("x",),
+        unroll=unroll,
+        compile=True,
     )
     outputs = [(part.pop("h"), state) for part, state in zip(stored, states, strict=True)]
     stored = [{**part, "x": x["x"]} for part, x in zip(stored, xs, strict=True)]
@@ -124,6 +131,7 @@ def _backward(steps, stored, given, gradients, unroll):
         overwritten=("x", "a"),
         sliced=("x", "a"),
         unroll=unroll,
+        compile=True,
     )
 
     d_kernel, d_bias, d_parts = 0.0, None if bias is None else 0.0, []

@@ -182,6 +182,7 @@ def _run_gated(cell, x, state, inputs, initial, loop, explicit, recompute):
     # Gradients of their own have no place for what else a loop may read or give.
     own_gradient = loop.differentiable and loops.HAS_EXPLICIT_GRADIENTS and plain
     explicit = explicit and own_gradient and not cell.products_inside_gates
+    compile = (explicit or not loop.differentiable) and initial is None and not loop.unroll
 
     def run(arrays, state, dropped, weights):
         """The loop over (T, B, ...) arrays, the inputs x among them: `((T, B, U), state)`."""
@@ -200,7 +201,7 @@ def _run_gated(cell, x, state, inputs, initial, loop, explicit, recompute):
         if explicit:
             results = explicit_run(parts, weights[1], loop.unroll)
         else:
-            results = plain_run(parts, weights[1], loop)
+            results = plain_run(parts, weights[1], loop, compile)
         outputs, states, *before = zip(*results, strict=True)
         joined = [
             [_joined(groups, part, axis) for part in zip(*nest, strict=True)]
@@ -211,6 +212,8 @@ def _run_gated(cell, x, state, inputs, initial, loop, explicit, recompute):
     arrays = {"x": time_first(x, loop.reverse), **inputs.arrays(loop.reverse)}
     if recompute and own_gradient:
         run = segmented(run, recompute)
+    if compile and x.shape[0] is None:
+        run = loops.with_room_for_rows(run)
     return _batch_first(*run(arrays, state, inputs.recurrent_dropout, weights))
 
 
@@ -245,13 +248,14 @@ def _joined(groups, parts, axis):
     return ops.concatenate(kept, axis=axis)
 
 
-def plain_run(parts, weights, loop):
+def plain_run(parts, weights, loop, compile=False):
     """Run the loop as it stands; what gradient it has is the backend's.
 
     Args:
         parts: for each group of rows `(Step, arrays of (T, B, ...) with "x" among them, state)`.
         weights: what the step takes after the state, `(kernel, bias, others)` of the recurrence.
         loop: `_Loop`.
+        compile: see `_scan.scan`.
 
     Returns:
         For each group `(outputs (T, B, U), state)`, and the state before each step if asked for.
@@ -282,6 +286,7 @@ def plain_run(parts, weights, loop):
         in_place=not loop.differentiable,
         steps_per_iteration=loop.steps_per_iteration,
         unroll=loop.unroll,
+        compile=compile,
     )
     results = []
     for y, state in zip(outputs, states, strict=True):

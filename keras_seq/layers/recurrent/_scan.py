@@ -18,6 +18,7 @@ def scan(
     in_place=False,
     steps_per_iteration=1,
     unroll=False,
+    compile=False,
 ):
     """Loop over time.
 
@@ -35,6 +36,8 @@ def scan(
         steps_per_iteration: time steps in one iteration of a TensorFlow loop that writes in place
             and runs forwards. No fewer than the sequence has, where that is known: no loop at all.
         unroll: no loop, but each time step in the graph; T must be known.
+        compile: make the loop an XLA function of its own, if it stands in a plain TensorFlow graph
+            that will not be exported. For loops that are not differentiated.
 
     Returns:
         `(carry, outputs, xs)`: outputs (T, ...) like `like`; `xs` after what was overwritten.
@@ -44,9 +47,8 @@ def scan(
     if BACKEND == "tensorflow":
         from keras_seq.layers.recurrent._scan_tensorflow import scan
 
-        return scan(
-            body, carry, xs, like, reverse, overwritten, sliced, in_place, steps_per_iteration
-        )
+        options = (reverse, overwritten, sliced, in_place, steps_per_iteration, compile)
+        return scan(body, carry, xs, like, *options)
 
     def iteration(carry, now):
         places = {}
@@ -161,3 +163,16 @@ def row_groups(x, cell):
 
         return row_groups(x, cell)
     return [(lambda array, axis=0: array, lambda array, axis=0: array)]
+
+
+def with_room_for_rows(run):
+    """`run(arrays, state, dropped, weights)` for a number of rows that is not known.
+
+    Where loops compile themselves it runs with a few rows too many, so that batches of many sizes
+    need few compilations.
+    """
+    if BACKEND == "tensorflow":
+        from keras_seq.layers.recurrent._self_compiled import with_room_for_rows
+
+        return with_room_for_rows(run)
+    return run

@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_seq.layers.recurrent._self_compiled import compiles_itself, in_xla, self_compiled
+
 # Rows are divided into groups where the kernel leaves room in a core's cache (bytes).
 _GROUPS, _LARGEST_KERNEL = 2, 2**21
 
@@ -58,18 +60,42 @@ class _PlainBuffer:
         return buffer
 
 
-def scan(body, carry, xs, like, reverse, overwritten, sliced, in_place, steps_per_iteration):
+def scan(
+    body, carry, xs, like, reverse, overwritten, sliced, in_place, steps_per_iteration, compile
+):
     """See `_scan.scan`."""
     known = next(iter(xs[0].values())).shape[0] is not None  # LiteRT refuses blocks beyond the end
     if in_place and known and steps_per_iteration > 1 and not reverse and not overwritten:
         return _scan_in_blocks(body, carry, xs, like, steps_per_iteration)
+
+    def plain(loop, carry, xs):
+        return loop(carry, xs, None)
+
+    def loop(carry, xs, time):
+        return _loop(body, carry, xs, like, reverse, overwritten, sliced, in_place, time)
+
+    run = self_compiled if compile and compiles_itself() else plain
+    carry, outputs, changed = run(loop, carry, xs)
+    after = [{**part, **new} for part, new in zip(xs, changed, strict=True)]
+    return carry, outputs, after
+
+
+def _loop(body, carry, xs, like, reverse, overwritten, sliced, in_place, time):
+    """The loop over the first `time` steps, an int scalar tensor, or over all if it is `None`.
+
+    Returns:
+        `(carry, outputs, changed)`, with the arrays of `xs` that were overwritten.
+    """
     kind = _PlainBuffer if in_place else _ListBuffer
-    in_xla = _in_xla()
+    materialize = in_xla()
     first = next(iter(xs[0].values()))
-    time = tf.shape(first)[0] if first.shape[0] is None else first.shape[0]
-    given = [{k: kind(time, array=a).array for k, a in part.items()} for part in xs]
+    room = tf.shape(first)[0] if first.shape[0] is None else first.shape[0]
+    # XLA can differentiate only a loop with a known bound.
+    bound = room if time is None else None
+    time = room if time is None else time
+    given = [{k: kind(room, array=a).array for k, a in part.items()} for part in xs]
     changing = [{k: b for k, b in part.items() if k in overwritten} for part in given]
-    outputs = [{k: kind(time, like=a).array for k, a in part.items()} for part in like]
+    outputs = [{k: kind(room, like=a).array for k, a in part.items()} for part in like]
 
     def iteration(s, carry, changing, outputs):
         t = time - 1 - s if reverse else s
@@ -78,7 +104,7 @@ def scan(body, carry, xs, like, reverse, overwritten, sliced, in_place, steps_pe
             {k: kind.read(changed.get(k, b), t) for k, b in part.items()}
             for part, changed in zip(given, changing, strict=True)
         ]
-        if in_xla:
+        if materialize:
             now = [
                 {k: _materialized(x) if k in sliced else x for k, x in part.items()} for part in now
             ]
@@ -98,21 +124,18 @@ def scan(body, carry, xs, like, reverse, overwritten, sliced, in_place, steps_pe
         lambda s, *_: s < time,
         iteration,
         (tf.constant(0), carry, changing, outputs),
-        maximum_iterations=time,  # XLA can differentiate only a loop with a known bound
+        maximum_iterations=bound,
     )
     static = first.shape[0]
     outputs = [
         {k: tf.ensure_shape(kind.stack(b), (static, *shape[k].shape)) for k, b in part.items()}
         for part, shape in zip(outputs, like, strict=True)
     ]
-    after = [
-        {
-            k: tf.ensure_shape(kind.stack(changed[k]), array.shape) if k in changed else array
-            for k, array in part.items()
-        }
-        for part, changed in zip(xs, changing, strict=True)
+    changed = [
+        {k: tf.ensure_shape(kind.stack(b), array[k].shape) for k, b in part.items()}
+        for part, array in zip(changing, xs, strict=True)
     ]
-    return carry, outputs, after
+    return carry, outputs, changed
 
 
 def _scan_in_blocks(body, carry, xs, like, steps):
@@ -213,6 +236,8 @@ def vjp(function, primals, gradients):
         tape.watch(flat)
         outputs = keras.tree.flatten(function(*primals))
     result = tape.gradient(outputs, flat, keras.tree.flatten(gradients), "zero")
+    # The gradient of a slice of unknown size has forgotten its shape.
+    result = [tf.ensure_shape(d, x.shape) for d, x in zip(result, flat, strict=True)]
     return keras.tree.pack_sequence_as(primals, result)
 
 
@@ -228,7 +253,7 @@ def row_groups(x, cell):
     batch = x.shape[1]
     kernel = cell.recurrent_kernel
     too_large = kernel.shape[0] * kernel.shape[1] * 4 > _LARGEST_KERNEL
-    if too_large or (batch is not None and batch < 4 * _GROUPS) or not _in_xla():
+    if too_large or (batch is not None and batch < 4 * _GROUPS) or not (in_xla() or compiles_itself()):
         return [(lambda array, axis=0: array, lambda array, axis=0: array)]
     if batch is None:
         batch = tf.shape(x)[1]
@@ -259,9 +284,3 @@ def row_groups(x, cell):
 
     return [group(p * size) for p in range(_GROUPS)]
 
-
-def _in_xla():
-    """Whether what is traced now is to be compiled by XLA."""
-    from tensorflow.python.ops import control_flow_util
-
-    return control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
