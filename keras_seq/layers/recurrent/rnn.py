@@ -240,7 +240,7 @@ class RNN(SequenceLayer):
             initial_state = self._standardize_state(initial_state, ops.shape(x)[0])
         check_rows(self, initial_state, x, stateful)
         x, inputs = step_inputs(self.cell, x, mask, reset, training)
-        outputs, state = recur(
+        outputs, state = self._recur(
             self.cell,
             x,
             initial_state,
@@ -260,6 +260,10 @@ class RNN(SequenceLayer):
         if return_state:
             return y, state
         return (y, *state) if self.return_state else y
+
+    def _recur(self, *args, **kwargs):
+        """Run the cell over time, see `recur`; layers with a kernel of a device choose here."""
+        return recur(*args, **kwargs)
 
     def compute_output_spec(self, *args, **kwargs):
         # By position: a subclass may have another name for the first argument of `call`.
