@@ -45,6 +45,6 @@ def fused_recurrence(name):
     """
     if keras.backend.backend() == "torch":
         rnn = importlib.import_module("keras.src.backend.torch.rnn")
-        if not hasattr(rnn, f"prepare_{name}_params"):  # before Keras 3.15 without a gradient
-            raise NotImplementedError("(a gradient, which this version of Keras has not)")
+        if not hasattr(rnn, f"prepare_{name}_params"):  # Keras 3.12 cuts its gradient off
+            raise NotImplementedError(f"{name} of Keras {keras.__version__} has no gradient")
     return getattr(backend, name)

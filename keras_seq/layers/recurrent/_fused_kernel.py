@@ -44,8 +44,8 @@ class LayerWithFusedKernel(LayerOfOneCell):
         if unmet is None:
             try:
                 return self._recur_fused(x, state, inputs.mask, options["reverse"], loop)
-            except NotImplementedError as error:
-                unmet = f"what Keras' function asks for {error}".strip()
+            except NotImplementedError:
+                unmet = f"a kernel that Keras {keras.__version__} does not have on {BACKEND}"
         if self.use_cudnn is True:
             raise ValueError(
                 f"`use_cudnn=True` of {type(self).__name__} `{self.name}` needs {unmet}. Meet the "
