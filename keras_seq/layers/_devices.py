@@ -20,3 +20,12 @@ def has_gpu():
 
         return torch.cuda.is_available() and torch.backends.cudnn.is_available()
     return False
+
+
+def is_cpu():
+    """Whether the backend computes on CPUs alone."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.default_backend() == "cpu"
+    return not has_gpu()

@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_seq.layers import _devices as devices
 from keras_seq.layers import _keras_private as keras_private
-from keras_seq.layers.recurrent._engine import is_form_chosen, recur
+from keras_seq.layers.recurrent._engine import is_form_chosen
 from keras_seq.layers.recurrent._layer_of_one_cell import LayerOfOneCell
 
 BACKEND = keras.backend.backend()
@@ -35,7 +35,7 @@ class LayerWithFusedKernel(LayerOfOneCell):
 
     def _recur(self, cell, x, state, inputs, **options):
         def loop():
-            return recur(cell, x, state, inputs, **options)
+            return super(LayerWithFusedKernel, self)._recur(cell, x, state, inputs, **options)
 
         # A single step has no loop to replace; and a chosen form, such as a file's, is not ours.
         if self.use_cudnn is False or x.shape[1] == 1 or is_form_chosen():
