@@ -1,13 +1,17 @@
-"""What layers need of private Keras: the masks that travel with tensors, and traced output specs.
+"""What layers need of private Keras: masks that travel with tensors, output specs, cuDNN.
 
 The graph of functional models is in `stepping/_keras_private.py`; nothing else is private.
 """
 
+import importlib
+
 import keras
+from keras.src import backend
 from keras.src.backend import get_keras_mask, set_keras_mask
 
 __all__ = [
     "drop_mask",
+    "fused_recurrence",
     "get_mask",
     "is_graph_of_trainer",
     "set_mask",
@@ -52,3 +56,19 @@ def is_graph_of_trainer(graph):
 def standalone_output_spec(layer, *args, **kwargs):
     """Output specs of `layer` found by tracing its `call`, whatever `compute_output_shape` says."""
     return keras.Operation.compute_output_spec(layer, *args, **kwargs)
+
+
+def fused_recurrence(name):
+    """Keras' function for the backend's fused kernel; it raises NotImplementedError without one.
+
+    Args:
+        name: "lstm" or "gru".
+
+    Returns:
+        `(x, *state, mask, kernel=, ...) -> (last output, outputs, state)`.
+    """
+    if keras.backend.backend() == "torch":
+        rnn = importlib.import_module("keras.src.backend.torch.rnn")
+        if not hasattr(rnn, f"prepare_{name}_params"):  # Keras 3.12 cuts its gradient off
+            raise NotImplementedError(f"{name} of Keras {keras.__version__} has no gradient")
+    return getattr(backend, name)

@@ -1,9 +1,11 @@
-"""Training on long sequences: truncated back-propagation through time, its data."""
+"""Training: truncated back-propagation through time, its data, weights on several devices."""
 
 from keras_seq.training._chunks import chunks
+from keras_seq.training._transformer_layout_map import transformer_layout_map
 from keras_seq.training.truncated_bptt import TruncatedBPTT
 
 __all__ = [
     "TruncatedBPTT",
     "chunks",
+    "transformer_layout_map",
 ]

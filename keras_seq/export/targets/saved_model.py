@@ -15,6 +15,7 @@ from keras_seq.export.targets._tokenizers import separate_resource_names
 from keras_seq.generation._exportable import check_exportable
 from keras_seq.generation._text import check_encodable
 from keras_seq.generation.text_generator import TextGenerator
+from keras_seq.layers.recurrent._engine import Form, recurrence_form
 
 
 def to_saved_model(text_generator, path, *, texts=None, atol=1e-3):
@@ -179,7 +180,8 @@ def _write(text_generator, folder):
         module.tokenizers = tokenizers
         module.serve = tf.function(serve, autograph=False)
         specs = tf.TensorSpec([None], tf.string, name="texts")
-        signature = module.serve.get_concrete_function(specs)
+        with recurrence_form(lambda layer: Form()):  # the file must run where there is no GPU, too
+            signature = module.serve.get_concrete_function(specs)
         tf.saved_model.save(module, str(folder), signatures={"serving_default": signature})
 
 

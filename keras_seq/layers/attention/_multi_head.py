@@ -5,6 +5,7 @@ import math
 import keras
 from keras import initializers, ops
 
+from keras_seq.layers import _devices as devices
 from keras_seq.layers._arguments import check_positive, check_rate, is_number
 from keras_seq.layers._clone_initializer import clone_initializer
 from keras_seq.layers.attention._hoisted_kernels import hoist, matrix
@@ -186,6 +187,7 @@ class MultiHeadAttention(SequenceLayer):
         attend,
         biases=(None, None),
         nonempty=False,
+        is_causal=False,
         scores=True,
         training=None,
     ):
@@ -195,6 +197,7 @@ class MultiHeadAttention(SequenceLayer):
             query, key, value: as `_weights` and `_attend` take them.
             attend, nonempty: see `_weights`.
             biases: `bias` and `attention_bias` of `_weights`.
+            is_causal: whether `attend` hides from query t of T at least the keys behind t, of T.
             scores: whether the weights are asked for.
             training: whether dropout is on.
 
@@ -205,17 +208,22 @@ class MultiHeadAttention(SequenceLayer):
         plain = all(b is None for b in biases) and self.key_dim == self.value_dim
         plain = plain and type(self).transform_scores is MultiHeadAttention.transform_scores
         if plain and not scores and not drops and has_fused_attention():
-            return self._fused(query, key, value, attend, nonempty), None
+            attend = None if is_causal and nonempty else attend
+            # With a mask cuDNN has a gradient for even lengths only, and none for a single step.
+            if attend is None or query.shape[2] % 2 == key.shape[2] % 2 == 0:
+                return self._fused(query, key, value, attend, nonempty, is_causal), None
         weights = self._weights(query, key, attend, *biases, nonempty)
         return self._attend(weights, value, training), weights
 
-    def _fused(self, query, key, value, attend, nonempty):
+    def _fused(self, query, key, value, attend, nonempty, is_causal):
         """The same by the backend's kernel, which holds no (T, S) scores."""
         if attend is not None:
             batch, time, length = ops.shape(query)[0], ops.shape(query)[2], ops.shape(key)[2]
             attend = ops.broadcast_to(attend, (batch, 1, time, length))
         query, key, value = time_first(query), time_first(key), time_first(value)
-        y = ops.dot_product_attention(query, key, value, mask=attend, scale=self.scale)
+        y = ops.dot_product_attention(
+            query, key, value, mask=attend, scale=self.scale, is_causal=is_causal
+        )
         if attend is not None and not nonempty:
             attends = ops.transpose(ops.any(attend, axis=-1, keepdims=True), (0, 2, 1, 3))
             y = ops.where(attends, y, ops.zeros_like(y))
@@ -312,17 +320,12 @@ def checked_use_bias(layer, name, use_bias):
 
 
 def has_fused_attention():
-    """Whether the backend runs on an accelerator, with a kernel of its own for attention."""
-    backend = keras.backend.backend()
-    if backend == "jax":
-        import jax
+    """Whether the backend has a kernel for attention on the device that it computes on.
 
-        return jax.default_backend() != "cpu"
-    if backend == "torch":
-        import torch
-
-        return torch.cuda.is_available()
-    return False
+    TensorFlow has none. Keras' for TPUs takes attention without a mask to be causal, and the mask
+    of a batch's first row for that of all (3.15).
+    """
+    return keras.backend.backend() in ("jax", "torch") and devices.has_gpu()
 
 
 def heads_first(x):

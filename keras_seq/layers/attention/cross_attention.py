@@ -6,6 +6,7 @@ from keras import ops
 from keras_seq.layers._arguments import check_rank
 from keras_seq.layers.attention._masking import checked_mask, move_nan_to_key
 from keras_seq.layers.attention._multi_head import MultiHeadAttention, heads_first
+from keras_seq.layers.sequence_layer import implicit_mask
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
@@ -112,10 +113,11 @@ class MultiHeadCrossAttention(MultiHeadAttention):
         Returns:
             y of shape (B, T, D), then the scores and the state where asked for.
         """
-        if initial_state is None:
-            initial_state = self.get_initial_state(None, context=context, context_mask=context_mask)
-        state = initial_state
-        attend = ops.expand_dims(state["valid"], (1, 2))
+        state, masked = initial_state, True
+        if state is None:
+            state = self.get_initial_state(None, context=context, context_mask=context_mask)
+            masked = implicit_mask(context, context_mask) is not None
+        attend = ops.expand_dims(state["valid"], (1, 2)) if masked else None
         query = heads_first(self._query(x))
         y, weights = self._mix(
             query,
@@ -123,6 +125,7 @@ class MultiHeadCrossAttention(MultiHeadAttention):
             state["value"],
             attend,
             (None, attention_bias),
+            nonempty=not masked,
             scores=return_attention_scores,
             training=training,
         )

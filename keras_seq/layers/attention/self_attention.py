@@ -220,6 +220,7 @@ class MultiHeadSelfAttention(MultiHeadAttention):
             attend,
             (bias, attention_bias),
             nonempty,
+            is_causal=self.causal and initial_state is None and self.sliding_window is None,
             scores=return_attention_scores,
             training=training,
         )

@@ -80,6 +80,11 @@ def form_of(layer):
     return (None if choose is None else choose(layer)) or Form()
 
 
+def is_form_chosen():
+    """Whether the caller chooses forms, so that a layer must not take a kernel of its device."""
+    return _choose_form.get() is not None
+
+
 def recur(
     cell,
     x,

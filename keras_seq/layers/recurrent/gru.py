@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_seq.layers.recurrent._layer_of_one_cell import LayerOfOneCell
+from keras_seq.layers.recurrent._fused_kernel import LayerWithFusedKernel
 from keras_seq.layers.recurrent.gated_cell import GatedCell, check_implementation
 
 
@@ -166,7 +166,7 @@ class GRUCell(GatedCell):
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
-class GRU(LayerOfOneCell):
+class GRU(LayerWithFusedKernel):
     r"""Gated recurrent unit layer (Cho et al. 2014), reset after the product or before it.
 
         z, r = sigmoid(x W + b + h U + c)             # update and reset gates
@@ -195,8 +195,11 @@ class GRU(LayerOfOneCell):
         stateful: begin each call where the last one ended, until `reset_state`.
         unroll: each time step in the graph instead of a loop; T must be known.
         reset_after: which form.
-        use_cudnn: "auto", True or False, as in Keras; without effect, because one loop serves
-            every device here.
+        use_cudnn: whether cuDNN computes a whole call on a GPU (TensorFlow and PyTorch): "auto"
+            where it gives the same numbers (default activations, `use_bias`, `reset_after`, no
+            `unroll`, `recompute`, `recurrent_dropout`, `zoneout` or `reset`; a mask on TensorFlow
+            only, with all padding on the right), True always, with an error where it cannot, False
+            never. As in Keras, XLA does not compile a TensorFlow model with cuDNN in it.
         zero_output_for_mask: with `return_sequences`, zeros as the outputs of masked steps.
         implementation: 1 or 2 (0 in old files), as in Keras; without effect, because the products
             of all gates are one here.
@@ -221,6 +224,8 @@ class GRU(LayerOfOneCell):
     print(memory.shape, state.shape)  # (2, 5, 8) (2, 8)
     ```
     """
+
+    kernel_name = "gru"
 
     def __init__(
         self,
@@ -281,6 +286,7 @@ class GRU(LayerOfOneCell):
         )
         super().__init__(
             cell,
+            use_cudnn,
             return_sequences=return_sequences,
             return_state=return_state,
             go_backwards=go_backwards,
@@ -291,16 +297,7 @@ class GRU(LayerOfOneCell):
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
-        if use_cudnn not in ("auto", True, False):
-            raise ValueError(
-                f"`use_cudnn` of {type(self).__name__} must be 'auto', True or False. Received: "
-                f"use_cudnn={use_cudnn!r}"
-            )
-        self.use_cudnn = use_cudnn
 
     recurrent_activation = property(lambda self: self.cell.recurrent_activation)
     reset_after = property(lambda self: self.cell.reset_after)
     implementation = property(lambda self: self.cell.implementation)
-
-    def get_config(self):
-        return {**super().get_config(), "use_cudnn": self.use_cudnn}

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_seq.layers.recurrent._layer_of_one_cell import LayerOfOneCell
+from keras_seq.layers.recurrent._fused_kernel import LayerWithFusedKernel
 from keras_seq.layers.recurrent.gated_cell import GatedCell, check_implementation
 
 
@@ -140,7 +140,7 @@ class LSTMCell(GatedCell):
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
-class LSTM(LayerOfOneCell):
+class LSTM(LayerWithFusedKernel):
     r"""Long short-term memory layer (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
 
         i, f, o = sigmoid(x W + h U + b)    # input, forget and output gates
@@ -169,8 +169,11 @@ class LSTM(LayerOfOneCell):
         go_backwards: run from the last time step to the first; outputs are in the order of running.
         stateful: begin each call where the last one ended, until `reset_state`.
         unroll: each time step in the graph instead of a loop; T must be known.
-        use_cudnn: "auto", True or False, as in Keras; without effect, because one loop serves
-            every device here.
+        use_cudnn: whether cuDNN computes a whole call on a GPU (TensorFlow, JAX and PyTorch):
+            "auto" where it gives the same numbers (default activations, `use_bias`, no `unroll`,
+            `recompute`, `recurrent_dropout`, `zoneout` or `reset`; a mask on TensorFlow only, with
+            all padding on the right; float32 on JAX), True always, with an error where it cannot,
+            False never. As in Keras, XLA does not compile a TensorFlow model with cuDNN in it.
         zero_output_for_mask: with `return_sequences`, zeros as the outputs of masked steps.
         implementation: 1 or 2 (0 in old files), as in Keras; without effect, because the products
             of all gates are one here.
@@ -197,6 +200,8 @@ class LSTM(LayerOfOneCell):
     print(y.shape)  # (2, 1, 8)
     ```
     """
+
+    kernel_name = "lstm"
 
     def __init__(
         self,
@@ -257,6 +262,7 @@ class LSTM(LayerOfOneCell):
         )
         super().__init__(
             cell,
+            use_cudnn,
             return_sequences=return_sequences,
             return_state=return_state,
             go_backwards=go_backwards,
@@ -267,16 +273,7 @@ class LSTM(LayerOfOneCell):
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
-        if use_cudnn not in ("auto", True, False):
-            raise ValueError(
-                f"`use_cudnn` of {type(self).__name__} must be 'auto', True or False. Received: "
-                f"use_cudnn={use_cudnn!r}"
-            )
-        self.use_cudnn = use_cudnn
 
     recurrent_activation = property(lambda self: self.cell.recurrent_activation)
     unit_forget_bias = property(lambda self: self.cell.unit_forget_bias)
     implementation = property(lambda self: self.cell.implementation)
-
-    def get_config(self):
-        return {**super().get_config(), "use_cudnn": self.use_cudnn}

@@ -15,6 +15,7 @@ from keras_seq.layers.recurrent._call_arguments import (
     standardize_state,
 )
 from keras_seq.layers.recurrent._engine import form_of, recur
+from keras_seq.layers.recurrent._float32_loop import float32_is_faster, recur_in_float32
 from keras_seq.layers.recurrent._steps import step_inputs
 from keras_seq.layers.recurrent.gated_cell import GatedCell
 from keras_seq.layers.sequence_layer import SequenceLayer
@@ -240,7 +241,7 @@ class RNN(SequenceLayer):
             initial_state = self._standardize_state(initial_state, ops.shape(x)[0])
         check_rows(self, initial_state, x, stateful)
         x, inputs = step_inputs(self.cell, x, mask, reset, training)
-        outputs, state = recur(
+        outputs, state = self._recur(
             self.cell,
             x,
             initial_state,
@@ -260,6 +261,11 @@ class RNN(SequenceLayer):
         if return_state:
             return y, state
         return (y, *state) if self.return_state else y
+
+    def _recur(self, cell, x, state, inputs, **options):
+        """`recur`, as is best on the device; layers that have a kernel of it choose here."""
+        run = recur_in_float32 if float32_is_faster(cell, x) else recur
+        return run(cell, x, state, inputs, **options)
 
     def compute_output_spec(self, *args, **kwargs):
         # By position: a subclass may have another name for the first argument of `call`.
