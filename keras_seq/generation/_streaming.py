@@ -3,6 +3,7 @@
 import numpy as np
 from keras import ops
 
+from keras_seq.generation._rows import column
 from keras_seq.generation.search._search_start import SearchStart
 
 
@@ -35,8 +36,7 @@ def stream_functions(generator, prefill, max_length, prompted):
             None, state, None, fixed["lengths"], fixed.get("given"), max_length, seed
         )
         i, tokens, *rest = generator.strategy.advance(generator, start, variables)
-        chosen = ops.take(tokens, i - 1, axis=1)  # (B,)
-        return chosen, (i, tokens, *rest)
+        return column(tokens, i - 1), (i, tokens, *rest)
 
     return begin, advance
 
