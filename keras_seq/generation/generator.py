@@ -10,7 +10,9 @@ from keras_seq.generation._generated import Generated
 from keras_seq.generation._get_sampler import get_sampler, get_strategy
 from keras_seq.generation._lengths import check_any_length, check_positions
 from keras_seq.generation._model_checks import check_model
+from keras_seq.generation._padding import Padding, padded_width, unpadded
 from keras_seq.generation._request import checked_prompt, checked_request
+from keras_seq.generation._scoring import Scored
 from keras_seq.generation._streaming import stream
 from keras_seq.generation._token_ids import check_token, joined_rows, padded_targets
 from keras_seq.generation.logits_processors._chain import make_chain
@@ -141,6 +143,7 @@ class Generator:
         self.jit_compile = jit_compile
         self.trace_count = 0
         self._functions = CompiledFunctions(self)
+        self._padding = Padding(self)
 
     def source_padding(self, name):
         """The id that fills short rows of the context input `name` in lists of lists.
@@ -201,6 +204,7 @@ class Generator:
             check_any_length(self.stepper, request.total - 1, "`return_attention`")
         function = self._functions.get("generate", *request.static)
         tokens, scores, steps = function(*request.arguments, request.seed)
+        tokens = unpadded(tokens, request.total)
         attention = None
         if return_attention:
             read = ops.convert_to_numpy(tokens)[:, :-1]
@@ -233,8 +237,9 @@ class Generator:
         begin, advance = self._functions.get("stream", *request.static)
         prefill, _, _ = request.static
         shortest = int(request.arguments[2].min())
+        first = shortest if prefill is None else prefill + 1
         return stream(
-            begin, advance, request.arguments, request.seed, (prefill + 1, shortest, request.total)
+            begin, advance, request.arguments, request.seed, (first, shortest, request.total)
         )
 
     def score(self, targets, inputs=None, prompt=None):
@@ -273,9 +278,13 @@ class Generator:
         subject = "`prompt` (or start token) with `targets`, but for the last token,"
         check_positions(self.model, self.stepper.target, width - 1, subject)
         check_any_length(self.stepper, width - 1, "`score`")
+        new = shown = targets.shape[1]
+        if self._padding.targets:
+            width, new = padded_width(width, self._padding.room + 1), padded_width(new)
         tokens = joined_rows(prompt, lengths, targets, target_lengths, width, self.pad_token)
-        valid = np.arange(targets.shape[1]) < target_lengths[:, None]
-        return self._functions.get("score")(inputs, tokens, lengths, valid)
+        valid = np.arange(new) < target_lengths[:, None]
+        log_p, scores = self._functions.get("score")(inputs, tokens, lengths, valid)
+        return Scored(unpadded(log_p, shown), scores)
 
     def search_start(self, inputs, prompt, lengths, prefill, max_length, given=None, seed=None):
         """`SearchStart` of a batch; arguments as in `decode`."""
@@ -291,6 +300,7 @@ class Generator:
             prompt: (B, P) int32 ids, padded on the right.
             lengths: (B,) int32, the number of prompt ids of each row, at least 1.
             prefill: static int, how many prompt ids to read at once: less than every length.
+                `None`: as many as can be, known at run time, of rows that may be padded further.
             max_length: static int N, the largest number of new tokens.
             given: (B,) int32, the number of prompt and prefix ids of each row; `prompt` is then
                 (B, P + N) and holds both. `None`: there is no prefix.

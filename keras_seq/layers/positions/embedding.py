@@ -9,6 +9,7 @@ from keras import initializers, ops
 
 from keras_seq.layers._arguments import check_positive, check_rank
 from keras_seq.layers._keras_private import set_mask
+from keras_seq.layers._padded_chunk import steps_in
 from keras_seq.layers.attention._cache import check_room
 from keras_seq.layers.sequence_layer import SequenceLayer
 
@@ -260,14 +261,13 @@ class PositionalEmbedding(SequenceLayer):
         y = ops.cast(y, self.compute_dtype)  # of the rows taken alone
         if self.scale_embeddings:
             y = y * ops.cast(math.sqrt(self.dim), self.compute_dtype)
-        time = ops.shape(tokens)[1]
         if self.positions is not None:
             y = y + position_vectors(self, self.positions, tokens, initial_state)
         if mask_padding:
             set_mask(y, ops.not_equal(tokens, self.padding_id))
         if not return_state:
             return y
-        return y, {"position": ops.cast(state["position"] + time, "int32")}
+        return y, {"position": ops.cast(state["position"] + steps_in(tokens), "int32")}
 
     def _logits(self, x):
         """(B, T, D) to (B, T, V)."""
