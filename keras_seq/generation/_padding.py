@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_seq.generation._source_padding import masks_padding
 from keras_seq.generation.search.beam_search import BeamSampler
 from keras_seq.generation.search.token_search import TokenSearch
 from keras_seq.stepping._target_call import is_sequence_layer
@@ -19,6 +20,7 @@ class Padding:
             `TokenSearch` and `BeamSampler`, which take a tensor as `SearchStart.position`, and by
             layers that know `padded_chunk`.
         room: how many time steps the layers on the path of the target have positions for.
+        source_room: the same of all layers.
     """
 
     def __init__(self, generator):
@@ -33,6 +35,17 @@ class Padding:
         any_length = generator.stepper.graph.inputs[generator.stepper.target].shape[1] is None
         self.targets = known and any_length
         self.room = min(map(_positions, operations), default=float("inf"))
+        everything = generator.stepper.graph.operations()
+        self.source_room = min(map(_positions, everything), default=float("inf"))
+        self._compiles, self._stepper, self._sources = compiles, generator.stepper, {}
+
+    def source(self, name, padding):
+        """Whether rows of a context input may end with more of the id `padding`."""
+        if not self._compiles:
+            return False
+        if name not in self._sources:
+            self._sources[name] = masks_padding(self._stepper, name, padding)
+        return self._sources[name]
 
 
 def padded_width(width, limit=float("inf")):
