@@ -202,7 +202,7 @@ class Generator:
         if return_attention:
             check_attention(self.stepper)
             check_any_length(self.stepper, request.total - 1, "`return_attention`")
-        function = self._functions.get("generate", *request.static)
+        (function,) = self._functions.get("generate", request.static, request.arguments)
         tokens, scores, steps = function(*request.arguments, request.seed)
         tokens = unpadded(tokens, request.total)
         attention = None
@@ -234,13 +234,11 @@ class Generator:
                 "token is final before the end. Use `generate`, or another sampler."
             )
         request = checked_request(self, inputs, prompt, max_length, seed, prefix)
-        begin, advance = self._functions.get("stream", *request.static)
+        functions = self._functions.get("stream", request.static, request.arguments)
         prefill, _, _ = request.static
         shortest = int(request.arguments[2].min())
         first = shortest if prefill is None else prefill + 1
-        return stream(
-            begin, advance, request.arguments, request.seed, (first, shortest, request.total)
-        )
+        return stream(*functions, request.arguments, request.seed, (first, shortest, request.total))
 
     def score(self, targets, inputs=None, prompt=None):
         """The probability of given sequences, by one call of the model on all of each.
@@ -283,7 +281,9 @@ class Generator:
             width, new = padded_width(width, self._padding.room + 1), padded_width(new)
         tokens = joined_rows(prompt, lengths, targets, target_lengths, width, self.pad_token)
         valid = np.arange(new) < target_lengths[:, None]
-        log_p, scores = self._functions.get("score")(inputs, tokens, lengths, valid)
+        arguments = inputs, tokens, lengths, valid
+        (function,) = self._functions.get("score", (), arguments)
+        log_p, scores = function(*arguments)
         return Scored(unpadded(log_p, shown), scores)
 
     def search_start(self, inputs, prompt, lengths, prefill, max_length, given=None, seed=None):
