@@ -29,7 +29,11 @@ class Generator:
 
     The model is stepped (see `Stepper`), so each token costs one step and no past is computed
     twice. The whole loop is one compiled function: with XLA by default on TensorFlow and JAX,
-    traced once for each set of shapes, and it ends when every row has ended.
+    compiled once for each set of shapes, and it ends when every row has ended. So that few shapes
+    serve all lengths, prompts are padded inside to the next of 8, 16, 24, 32, 48, 64, ... tokens,
+    and so are lists of source ids where the model masks their padding; results are as wide as
+    without. (Layers of your own that have a state, and search strategies of your own, get prompts
+    as they are: one compilation for each length.)
 
     Args:
         model: causal functional `keras.Model` whose output are logits (B, T, V).
