@@ -84,10 +84,12 @@ class CompiledFunctions:
     def _generate(self, prefill, max_length, prompted):
         generator = self.generator
 
-        def generate(inputs, prompt, lengths, given, seed):
+        def generate(inputs, prompt, lengths, given, limit, seed):
             generator.trace_count += 1
             with hoisted_kernels():
-                return generator.decode(inputs, prompt, lengths, prefill, max_length, given, seed)
+                return generator.decode(
+                    inputs, prompt, lengths, prefill, max_length, given, seed, limit
+                )
 
         return [generate]
 

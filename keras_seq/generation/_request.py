@@ -18,7 +18,7 @@ class Request(NamedTuple):
     Attributes:
         static: `(prefill, max_length, prompted)`, which choose the compiled function; `prefill` is
             `None` where the place up to which prompts are read at once is known at run time.
-        arguments: `(inputs, prompt, lengths, given)` of `Generator.decode`.
+        arguments: `(inputs, prompt, lengths, given, limit)` of `Generator.decode`.
         seed: (2,) int32, or `None` for a sampler that does not draw.
         total: width of the rows, prompt and new tokens; what is generated may be wider, where
             prompts were padded further.
@@ -57,6 +57,11 @@ def checked_request(generator, inputs, prompt, max_length, seed, prefix):
     elif 0 < prefill and shortest < width:
         # Of different lengths a power of two, so that they share a few compiled functions.
         prefill = 1 << (prefill.bit_length() - 1)
+    room_for, limit = max_length, None
+    if max_length != generator.max_length and generator._padding.prompts:
+        most = generator.max_length if max_length < generator.max_length else float("inf")
+        most = min(most, generator._padding.room + 1 - width)
+        room_for, limit = padded_width(max_length, most), np.array(max_length, "int32")
     given = None
     if prefix is not None:
         prefix, prefix_lengths = padded_prefix(
@@ -69,14 +74,14 @@ def checked_request(generator, inputs, prompt, max_length, seed, prefix):
         )
         given = lengths + prefix_lengths
         rows = prompt, lengths, prefix, prefix_lengths
-        prompt = joined_rows(*rows, width + max_length, generator.pad_token)
+        prompt = joined_rows(*rows, width + room_for, generator.pad_token)
     else:
         padding = ((0, 0), (0, width - prompt.shape[1]))
         prompt = np.pad(prompt, padding, constant_values=generator.pad_token)
-    prompted = given is not None or prefill is None or width > prefill + 1
+    prompted = given is not None or limit is not None or prefill is None or width > prefill + 1
     return Request(
-        static=(prefill, max_length, prompted),
-        arguments=(inputs, prompt, lengths, given),
+        static=(prefill, room_for, prompted),
+        arguments=(inputs, prompt, lengths, given, limit),
         seed=words,
         total=total,
     )

@@ -290,13 +290,13 @@ class Generator:
         log_p, scores = function(*arguments)
         return Scored(unpadded(log_p, shown), scores)
 
-    def search_start(self, inputs, prompt, lengths, prefill, max_length, given=None, seed=None):
+    def search_start(self, *arguments, **options):
         """`SearchStart` of a batch; arguments as in `decode`."""
-        return search_start(
-            self.stepper, self.pad_token, inputs, prompt, lengths, prefill, max_length, given, seed
-        )
+        return search_start(self.stepper, self.pad_token, *arguments, **options)
 
-    def decode(self, inputs, prompt, lengths, prefill, max_length, given=None, seed=None):
+    def decode(
+        self, inputs, prompt, lengths, prefill, max_length, given=None, seed=None, limit=None
+    ):
         """The loop itself, in `keras.ops`, to be traced into a compiled function or an export.
 
         Args:
@@ -309,10 +309,11 @@ class Generator:
             given: (B,) int32, the number of prompt and prefix ids of each row; `prompt` is then
                 (B, P + N) and holds both. `None`: there is no prefix.
             seed: (2,) int32, for samplers that draw.
+            limit: int32 scalar, up to N: how many new tokens there are at most; N if `None`.
 
         Returns:
             `(tokens, scores, steps)`: (B, P + N) int32 prompt and new tokens, (B,) float32, scalar;
             with n = `num_return_sequences` of the strategy, (B, n, P + N) and (B, n).
         """
-        start = self.search_start(inputs, prompt, lengths, prefill, max_length, given, seed)
+        start = self.search_start(inputs, prompt, lengths, prefill, max_length, given, seed, limit)
         return self.strategy.search(self, start)

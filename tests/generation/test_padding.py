@@ -140,6 +140,23 @@ def test_padding_prompts_changes_nothing_for_beams():
     np.testing.assert_allclose(numpy(got.scores), numpy(right.scores), atol=1e-5)
 
 
+@compiles
+@pytest.mark.parametrize("sampler", ["greedy", "beam"])
+def test_another_max_length_of_a_call_shares_a_compiled_function(sampler):
+    model, options = hybrid(), {"end_token": 3, "sampler": sampler, **GRAPH}
+    generator = Generator(model, max_length=20, **options)
+    for prompt, new in (([[5], [6]], 5), ([[5], [6]], 3), ([[5, 6]], 4), ([[7, 8, 9]], 8)):
+        expected = Generator(model, new, **options)
+        got = generator.generate(prompt=prompt, max_length=new)
+        right = expected.generate(prompt=prompt)
+        assert numpy(got.tokens).tolist() == numpy(right.tokens).tolist()
+        np.testing.assert_allclose(numpy(got.scores), numpy(right.scores), atol=1e-5)
+        if sampler == "greedy":
+            columns = np.stack(list(generator.stream(prompt=prompt, max_length=new)), 1)
+            assert columns.tolist() == numpy(right.tokens)[:, len(prompt[0]) :].tolist()
+    assert generator.trace_count == (6 if sampler == "greedy" else 2)
+
+
 def test_prompts_are_padded_no_further_than_the_model_has_positions():
     model = stacked(embedding=PositionalEmbedding(20, 16, sequence_length=10))
     generator = Generator(model, max_length=6, **GRAPH)

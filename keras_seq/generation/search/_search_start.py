@@ -18,21 +18,31 @@ class SearchStart(NamedTuple):
         prompt_lengths: (B,) int32, the number of prompt tokens.
         given_lengths: (B,) int32, the number of prompt and prefix tokens, or `None` where none of
             them stands at `position` or right of it.
-        max_length: static int N, the largest number of new tokens.
+        max_length: N, the largest number of new tokens: a static int, for the same two perhaps an
+            int32 scalar tensor, and L then more than P + N.
         seed: (2,) int32, or `None` where the strategy's `needs_seed` is false.
     """
 
     tokens: Any
     state: Any
-    position: int
+    position: Any
     prompt_lengths: Any
     given_lengths: Any
-    max_length: int
+    max_length: Any
     seed: Any = None
 
 
 def search_start(
-    stepper, pad_token, inputs, prompt, prompt_lengths, prefill, max_length, given_lengths, seed
+    stepper,
+    pad_token,
+    inputs,
+    prompt,
+    prompt_lengths,
+    prefill,
+    max_length,
+    given_lengths=None,
+    seed=None,
+    limit=None,
 ):
     """Compute the context and read the first tokens; see `Generator.decode`."""
     tokens = ops.cast(prompt, "int32")
@@ -53,6 +63,8 @@ def search_start(
             _, state = stepper.prefill(read, state, ops.broadcast_to(exists, ops.shape(read)))
     elif prefill:
         _, state = stepper.prefill(tokens[:, :prefill], state)
-    if given_lengths is None and (prefill is None or width > prefill):
-        given_lengths = prompt_lengths  # some rows have more prompt to read
+    if given_lengths is None and (prefill is None or width > prefill or limit is not None):
+        given_lengths = prompt_lengths  # some rows have more prompt to read, or end early
+    if limit is not None:
+        max_length = limit
     return SearchStart(tokens, state, position, prompt_lengths, given_lengths, max_length, seed)
