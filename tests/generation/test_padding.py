@@ -115,6 +115,7 @@ def exact(generator):
         (positional, (12, 10), None),
         (positional, (1, 6), [[7], [8, 9]]),
         (recurrent, (12, 10), [[7], [8, 9]]),
+        (recurrent, (9, 9), None),
     ],
 )
 def test_padding_prompts_changes_nothing(model, lengths, prefix):
