@@ -155,8 +155,8 @@ class System:
         if self.x is None:  # the epoch has its end
             seconds = timed(lambda: self.model.fit(self.data, verbose=0)) + self.first
             return 1e3 * seconds / 500
-        return 1e3 / steps * timed(
-            lambda: self.model.fit(self.data, steps_per_epoch=steps, verbose=0)
+        return (
+            1e3 / steps * timed(lambda: self.model.fit(self.data, steps_per_epoch=steps, verbose=0))
         )
 
     def predict(self, steps):
@@ -208,7 +208,8 @@ def main():
             flush=True,
         )
     if ratios:
-        print(f"geometric mean of fit against keras.layers: {statistics.geometric_mean(ratios):.2f}x")
+        mean = statistics.geometric_mean(ratios)
+        print(f"geometric mean of fit against keras.layers: {mean:.2f}x")
 
 
 if __name__ == "__main__":

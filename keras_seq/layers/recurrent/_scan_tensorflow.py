@@ -253,7 +253,8 @@ def row_groups(x, cell):
     batch = x.shape[1]
     kernel = cell.recurrent_kernel
     too_large = kernel.shape[0] * kernel.shape[1] * 4 > _LARGEST_KERNEL
-    if too_large or (batch is not None and batch < 4 * _GROUPS) or not (in_xla() or compiles_itself()):
+    too_few = batch is not None and batch < 4 * _GROUPS
+    if too_large or too_few or not (in_xla() or compiles_itself()):
         return [(lambda array, axis=0: array, lambda array, axis=0: array)]
     if batch is None:
         batch = tf.shape(x)[1]
@@ -283,4 +284,3 @@ def row_groups(x, cell):
         return take, new
 
     return [group(p * size) for p in range(_GROUPS)]
-

@@ -63,6 +63,7 @@ def self_compiled(loop, carry, xs):
         What `loop` gives. Its gradient, which only a gradient of the gradient asks for, is that of
         the plain loop, run again.
     """
+    carry, xs = keras.tree.map_structure(tf.convert_to_tensor, (carry, xs))  # states in variables
     known = _first(xs).shape[0] is not None
 
     def with_room(xs):

@@ -60,8 +60,7 @@ def gradients(layer, arguments):
     return function
 
 
-@pytest.mark.parametrize("sizes", ["known", "unknown"])
-@pytest.mark.parametrize("steps", ["plain", "masked and reset"])
+@pytest.mark.parametrize("sizes, steps", [("known", "plain"), ("unknown", "masked and reset")])
 @pytest.mark.parametrize("name", LAYERS)
 def test_it_gives_the_numbers_and_gradients_of_the_plain_loop(name, steps, sizes, rows=17, time=7):
     import tensorflow as tf
@@ -111,10 +110,9 @@ def test_gradients_of_gradients_are_those_of_the_plain_loop(name):
         np.testing.assert_allclose(got, e, atol=1e-4 * np.abs(e).max())
 
 
-def small_model(time=None):
-    x = keras.Input((time, 3))
-    y = layers.GRU(4, return_sequences=True)(x)
-    y = keras.layers.Bidirectional(layers.LSTM(4))(y)
+def small_model():
+    x = keras.Input((None, 3))
+    y = layers.LSTM(4)(layers.GRU(4, return_sequences=True)(x))
     return keras.Model(x, keras.layers.Dense(1)(y))
 
 
@@ -156,18 +154,17 @@ def test_plain_fit_evaluate_and_predict_hold_xla_functions(monkeypatch):
     model = small_model()
     model.compile("sgd", "mse")
     for run, loops in (
-        (lambda: model.fit(x, y, verbose=0), 6),  # three layers, forwards and backwards
-        (lambda: model.evaluate(x, y, verbose=0), 3),
-        (lambda: model.predict(x, verbose=0), 3),
-        (lambda: model.train_on_batch(x, y), 6),
-        (lambda: model.test_on_batch(x, y), 3),
-        (lambda: model.predict_on_batch(x), 3),
+        (lambda: model.fit(x, y, verbose=0), 4),  # two layers, forwards and backwards
+        (lambda: model.evaluate(x, y, verbose=0), 2),
+        (lambda: model.predict(x, verbose=0), 2),
+        (lambda: model.train_on_batch(x, y), 4),
+        (lambda: model.test_on_batch(x, y), 2),
+        (lambda: model.predict_on_batch(x), 2),
     ):
         made.clear()
+        model.train_function = model.test_function = model.predict_function = None
         run()
-        # Keras may take a function that it has made, or make it for other shapes as well.
-        assert len(made) % loops == 0
-    assert made
+        assert made and len(made) % loops == 0  # Keras may make its function for two shapes
 
 
 def test_files_hold_no_xla_function(tmp_path):
