@@ -5,10 +5,10 @@ import warnings
 
 import keras
 
-from keras_seq.generation._compiled import compiled
 from keras_seq.generation._scoring import scored
 from keras_seq.generation._streaming import stream_functions
 from keras_seq.layers.attention._hoisted_kernels import hoisted_kernels
+from keras_seq.stepping._compiled import compiled
 from keras_seq.stepping._fingerprint import ModelFingerprint
 
 CAPACITY = 32

@@ -7,6 +7,7 @@ in `layers/_keras_private.py`.
 """
 
 import keras
+from keras.src.backend.common.stateless_scope import in_stateless_scope
 from keras.src.models.functional import Functional
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "functional_of",
     "graph_nodes",
     "graph_outputs",
+    "in_stateless_scope",
     "input_names",
     "input_structure",
     "is_functional",

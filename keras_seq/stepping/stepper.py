@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_seq.layers._keras_private import drop_mask, get_mask, set_mask
 from keras_seq.layers.sequence_layer import is_mask_of
+from keras_seq.stepping._compiled_step import CompiledStep, can_compile
 from keras_seq.stepping._fingerprint import ModelFingerprint
 from keras_seq.stepping._target_call import TargetCall
 from keras_seq.stepping._target_graph import TargetGraph
@@ -34,6 +35,10 @@ class Stepper:
             other inputs are the context.
         self_check: whether to compare stepping with the model's own call right away, on small
             random inputs (see `check`); done once for a model, in a fraction of a second.
+        jit_compile: how `step` runs when it is called from Python and not in a compiled function.
+            `"auto"`: as a graph on TensorFlow, compiled by XLA on JAX, made at the first step of
+            each set of shapes. True: compiled by XLA on TensorFlow, too. False: operation by
+            operation.
 
     Raises:
         TypeError: if `model` has no graph to walk.
@@ -62,13 +67,19 @@ class Stepper:
     ```
     """
 
-    def __init__(self, model, target=None, self_check=True):
+    def __init__(self, model, target=None, self_check=True, jit_compile="auto"):
+        if jit_compile not in ("auto", True, False):
+            raise ValueError(
+                "`jit_compile` of Stepper must be 'auto', True or False. Received: "
+                f"jit_compile={jit_compile!r}"
+            )
         self.graph = TargetGraph(model, target)
         self.model = model
         self.target = self.graph.target
         self.context_inputs = self.graph.context_inputs
         self._context = self.graph.needed_context()
         self._fingerprint = ModelFingerprint(model)
+        self._compiled_step = CompiledStep(self, jit_compile) if jit_compile else None
         if self_check:
             check_once(self)
 
@@ -106,6 +117,8 @@ class Stepper:
         if fingerprint != self._fingerprint:
             self.graph = TargetGraph(self.model, self.graph.targets)
             self._fingerprint = fingerprint
+            if self._compiled_step:
+                self._compiled_step.clear()
 
     def context(self, inputs):
         """The context inputs as a dict of tensors, checked against the model's."""
@@ -181,12 +194,7 @@ class Stepper:
         Raises:
             ValueError: if `state` is not of this kind, or `mask` not of this shape.
         """
-        if not isinstance(state, dict) or not {"context", "layers"} <= set(state):
-            got = sorted(state) if isinstance(state, dict) else type(state).__name__
-            raise ValueError(
-                "`state` must be what `get_initial_state(...)`, `prefill` or `step` of this "
-                f"Stepper gave, a dict with 'context' and 'layers'. Received: {got}"
-            )
+        _check_state(state)
         x = self._named_targets(x)
         mask, reset = (
             None if given is None else ops.cast(ops.convert_to_tensor(given), "bool")
@@ -212,6 +220,11 @@ class Stepper:
         Returns:
             `(outputs, state)`; outputs have the model's structure, one time step each.
         """
+        _check_state(state)
+        x = self._named_targets(x)
+        mask = None if mask is None else ops.cast(ops.convert_to_tensor(mask), "bool")
+        if self._compiled_step and can_compile(x, state, mask):
+            return self._compiled_step(x, state, mask)
         return self.prefill(x, state, mask)
 
     def _run(self, x, state, trace=None, mask=None, reset=None):
@@ -299,6 +312,15 @@ class Stepper:
                 layer whose output differs.
         """
         return check(self, inputs, batch_size, length, atol)
+
+
+def _check_state(state):
+    if not isinstance(state, dict) or not {"context", "layers"} <= set(state):
+        got = sorted(state) if isinstance(state, dict) else type(state).__name__
+        raise ValueError(
+            "`state` must be what `get_initial_state(...)`, `prefill` or `step` of this "
+            f"Stepper gave, a dict with 'context' and 'layers'. Received: {got}"
+        )
 
 
 def _step_layer(call, values, state, mask, reset):

@@ -1,9 +1,10 @@
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 import keras_seq
+from keras_seq import models
 from keras_seq.layers import (
     GRU,
     LSTM,
@@ -370,3 +371,28 @@ def test_mixed_precision_models_step_with_states_of_fixed_dtype():
         keras.tree.map_structure(lambda t: (t.shape, str(t.dtype)), s) for s in (state, after)
     ]
     assert dtypes[0] == dtypes[1]
+
+
+@pytest.mark.parametrize("jit_compile", ["auto", True, False])
+def test_steps_from_python_compile_themselves_and_know_their_room(jit_compile):
+    model = models.decoder_only_transformer(
+        9, sequence_length=8, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=8
+    )
+    stepper = Stepper(model, jit_compile=jit_compile)
+    for _ in range(2):  # the second time with other weights, by the functions of the first
+        ids = np.random.default_rng(0).integers(1, 9, (2, 4))
+        state = stepper.get_initial_state(2, max_length=4)
+        y, state = stepper.prefill(ids[:, :2], state)
+        steps = [y]
+        for t in (2, 3):
+            y, state = stepper.step(ids[:, t : t + 1], state)
+            steps.append(y)
+        expected = model(ids)
+        np.testing.assert_allclose(ops.concatenate(steps, axis=1), expected, atol=1e-5)
+        with pytest.raises(ValueError, match="room for 4 time steps, and 4 are taken"):
+            stepper.step(ids[:, :1], state)
+        model.set_weights([w + 0.1 for w in model.get_weights()])
+    functions = stepper._compiled_step and stepper._compiled_step._functions
+    assert functions is None if jit_compile is False else len(functions) == 1
+    with pytest.raises(ValueError, match="`jit_compile` of Stepper.*'yes'"):
+        Stepper(model, jit_compile="yes")

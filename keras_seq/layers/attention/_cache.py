@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from keras_seq.layers._room import check_room
+
 
 def empty_cache(batch_size, num_heads, max_length, key_dim, value_dim, dtype):
     """A cache that has room for `max_length` positions (L) and holds none.
@@ -59,24 +61,6 @@ def append(cache, key, value, mask, steps=None):
 def indices(*start):
     """Start indices of a slice as one int32 tensor (LiteRT wants them so)."""
     return ops.stack([ops.cast(i, "int32") for i in start])
-
-
-def check_room(position, new, length, hint="Pass a larger `max_length` to `get_initial_state`."):
-    """Raise if `new` more positions do not fit into `length`.
-
-    Inside a compiled graph the position is not known, and whoever compiles must leave enough room.
-    """
-    if not (isinstance(new, int) and isinstance(length, int)):
-        return  # not known before the graph runs
-    try:
-        written = int(position)
-    except Exception:  # symbolic: each backend raises an error of its own
-        written = 0
-    if written + new > length:
-        raise ValueError(
-            f"There is room for {length} time steps, and {written} are taken: {new} more do not "
-            f"fit. {hint}"
-        )
 
 
 def check_state(layer, x, cache):

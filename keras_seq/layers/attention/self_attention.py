@@ -5,7 +5,8 @@ from keras import ops
 
 from keras_seq.layers._arguments import check_positive, check_rank
 from keras_seq.layers._padded_chunk import steps_in
-from keras_seq.layers.attention._cache import append, check_room, check_state, empty_cache
+from keras_seq.layers._room import check_room
+from keras_seq.layers.attention._cache import append, check_state, empty_cache
 from keras_seq.layers.attention._masking import checked_mask, move_nan_to_key
 from keras_seq.layers.attention._multi_head import MultiHeadAttention, heads_first
 from keras_seq.layers.attention._window import (

@@ -10,7 +10,7 @@ from keras import initializers, ops
 from keras_seq.layers._arguments import check_positive, check_rank
 from keras_seq.layers._keras_private import set_mask
 from keras_seq.layers._padded_chunk import steps_in
-from keras_seq.layers.attention._cache import check_room
+from keras_seq.layers._room import check_room
 from keras_seq.layers.sequence_layer import SequenceLayer
 
 

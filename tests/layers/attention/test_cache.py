@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_seq.layers.attention._cache import append, check_room, empty_cache
+from keras_seq.layers._room import check_room
+from keras_seq.layers.attention._cache import append, empty_cache
 from tests.layers.layer_equations import normal
 
 
