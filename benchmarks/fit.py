@@ -124,7 +124,7 @@ def repeated(x, y):
 
 def of_many_lengths(batches=500):
     rng = np.random.default_rng(0)
-    longest, y = normal(32, 400, 32), normal(32, 1)
+    longest, y = tf.constant(normal(32, 400, 32)), normal(32, 1)
     lengths = rng.integers(1, 401, batches)
 
     def batch(length):

@@ -21,6 +21,7 @@ from keras_seq.layers.recurrent.gated_cell import GatedCell
 from keras_seq.layers.recurrent.gru import GRU, GRUCell
 from keras_seq.layers.recurrent.lstm import LSTM, LSTMCell
 from keras_seq.layers.recurrent.lstm_variants import LayerNormLSTMCell, PeepholeLSTMCell
+from keras_seq.layers.recurrent.plain_loops import plain_loops
 from keras_seq.layers.recurrent.rnn import RNN
 from keras_seq.layers.recurrent.simple_rnn import SimpleRNN, SimpleRNNCell
 from keras_seq.layers.sequence_layer import SequenceLayer
@@ -53,6 +54,7 @@ __all__ = [
     "SimpleRNNCell",
     "TransformerDecoderBlock",
     "TransformerEncoderBlock",
+    "plain_loops",
     "sinusoidal_positions",
 ]
 

@@ -8,29 +8,15 @@ XLA compiles anew for each set of shapes. A length that the graph does not know 
 up to a power of two; the loop still ends after the steps that there are, and costs no more of them.
 """
 
-import contextlib
-import contextvars
-
 import keras
 import tensorflow as tf
 from tensorflow.python.eager import record
 from tensorflow.python.ops import control_flow_util
 
 from keras_seq.layers._keras_private import is_graph_of_trainer
-
-_allowed = contextvars.ContextVar("self_compilation_allowed", default=True)
+from keras_seq.layers.recurrent.plain_loops import are_loops_plain
 
 _SHORTEST = 32  # steps of room: those to spare cost little, and each size is a compilation
-
-
-@contextlib.contextmanager
-def plain_loops():
-    """Loops over time that are traced inside are not compiled by themselves."""
-    token = _allowed.set(False)
-    try:
-        yield
-    finally:
-        _allowed.reset(token)
 
 
 def in_xla():
@@ -46,7 +32,7 @@ def compiles_itself():
     graph, which may be on its way into a file: LiteRT takes no XLA function, and TensorFlow Serving
     none by default.
     """
-    if tf.executing_eagerly() or not _allowed.get() or in_xla():
+    if tf.executing_eagerly() or are_loops_plain() or in_xla():
         return False
     return record.could_possibly_record() or is_graph_of_trainer(tf.compat.v1.get_default_graph())
 

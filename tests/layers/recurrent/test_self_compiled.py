@@ -65,8 +65,6 @@ def gradients(layer, arguments):
 def test_it_gives_the_numbers_and_gradients_of_the_plain_loop(name, steps, sizes, rows=17, time=7):
     import tensorflow as tf
 
-    from keras_seq.layers.recurrent._self_compiled import plain_loops
-
     rng = np.random.default_rng(0)
     x = tf.constant(rng.normal(size=(rows, time, 3)), "float32")
     layer = shaken(LAYERS[name](), x, rng)
@@ -76,7 +74,7 @@ def test_it_gives_the_numbers_and_gradients_of_the_plain_loop(name, steps, sizes
         arguments["reset"] = tf.constant(rng.integers(0, 4, (rows, time)) == 0)
     spec = tf.TensorSpec(x.shape if sizes == "known" else (None, None, 3), "float32")
     compiled = tf.function(gradients(layer, arguments)).get_concrete_function(spec)
-    with plain_loops():
+    with layers.plain_loops():
         plain = tf.function(gradients(layer, arguments)).get_concrete_function(spec)
     assert not xla_functions(plain)
     assert bool(xla_functions(compiled)) == (name != "gru, reset before")
@@ -88,8 +86,6 @@ def test_it_gives_the_numbers_and_gradients_of_the_plain_loop(name, steps, sizes
 @pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_gradients_of_gradients_are_those_of_the_plain_loop(name):
     import tensorflow as tf
-
-    from keras_seq.layers.recurrent._self_compiled import plain_loops
 
     rng = np.random.default_rng(0)
     x = tf.constant(rng.normal(size=(2, 5, 3)), "float32")
@@ -104,7 +100,7 @@ def test_gradients_of_gradients_are_those_of_the_plain_loop(name):
 
     compiled = tf.function(penalty).get_concrete_function(x)
     assert xla_functions(compiled)
-    with plain_loops():
+    with layers.plain_loops():
         expected = penalty(x)
     for got, e in zip(compiled(x), expected, strict=True):
         np.testing.assert_allclose(got, e, atol=1e-4 * np.abs(e).max())
