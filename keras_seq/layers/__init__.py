@@ -17,11 +17,11 @@ from keras_seq.layers.positions.learned import LearnedPositions
 from keras_seq.layers.positions.position_scheme import PositionScheme
 from keras_seq.layers.positions.relative_bias import RelativePositionBias
 from keras_seq.layers.positions.rotary import RotaryEmbedding
+from keras_seq.layers.recurrent._plain_loops import plain_loops
 from keras_seq.layers.recurrent.gated_cell import GatedCell
 from keras_seq.layers.recurrent.gru import GRU, GRUCell
 from keras_seq.layers.recurrent.lstm import LSTM, LSTMCell
 from keras_seq.layers.recurrent.lstm_variants import LayerNormLSTMCell, PeepholeLSTMCell
-from keras_seq.layers.recurrent.plain_loops import plain_loops
 from keras_seq.layers.recurrent.rnn import RNN
 from keras_seq.layers.recurrent.simple_rnn import SimpleRNN, SimpleRNNCell
 from keras_seq.layers.sequence_layer import SequenceLayer

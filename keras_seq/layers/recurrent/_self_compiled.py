@@ -14,7 +14,7 @@ from tensorflow.python.eager import record
 from tensorflow.python.ops import control_flow_util
 
 from keras_seq.layers._keras_private import is_graph_of_trainer
-from keras_seq.layers.recurrent.plain_loops import are_loops_plain
+from keras_seq.layers.recurrent._plain_loops import are_loops_plain
 
 _SHORTEST = 32  # steps of room: those to spare cost little, and each size is a compilation
 
