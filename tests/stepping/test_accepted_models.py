@@ -53,6 +53,32 @@ def sequence(function, length=None, width=D):
 # Start states
 
 
+class RunningSum(layers.Layer):
+    """Keeps the contract without deriving from `SequenceLayer`."""
+
+    def get_initial_state(self, batch_size, max_length=None):
+        return ops.zeros((batch_size, D))
+
+    def call(self, x, initial_state=None, return_state=False):
+        start = ops.zeros_like(x[:, 0]) if initial_state is None else initial_state
+        y = ops.expand_dims(start, 1) + ops.cumsum(x, axis=1)
+        return (y, y[:, -1]) if return_state else y
+
+    def step(self, x, state, mask=None):
+        return self.call(x, initial_state=state, return_state=True)
+
+    def compute_output_shape(self, x_shape, initial_state_shape=None):
+        return x_shape
+
+
+def test_a_layer_that_keeps_the_contract_by_itself_keeps_its_start_state():
+    start, x = keras.Input((D,), name="start"), keras.Input((None, D), name="target")
+    given = keras.Model([start, x], RunningSum()(x, initial_state=start))
+    assert_steps(given, normal(2, D), normal(2, T, D))
+    state = ops.convert_to_tensor(normal(2, D))
+    assert_steps(sequence(lambda x: RunningSum()(x, initial_state=state)), normal(2, T, D))
+
+
 @pytest.mark.parametrize("state", [
     normal(1, 3), normal(3), normal(2, 3), [normal(2, 3)], keras.Variable(normal(1, 3)),
     ops.convert_to_tensor(normal(2, 3)),
