@@ -14,6 +14,7 @@ from keras import ops
 from keras_seq.export._exported_function import ExportedFunction
 from keras_seq.export.report import ExportError
 from keras_seq.export.targets.litert import LiteRT
+from keras_seq.stepping._fingerprint import ModelFingerprint
 
 _CAPACITY = 8  # files that are kept loaded, one for each set of shapes; each holds the weights
 
@@ -32,11 +33,11 @@ class LiteRTEngine:
     def __init__(self, generator):
         _check(generator)
         self.generator = generator
-        self._variables = None
+        self._fingerprint, self._variables = None, None
         self._loaded = collections.OrderedDict()  # the one used last at the end
         self._lock = threading.Lock()  # an interpreter runs one call at a time
 
-    def function(self, prefill, max_length):
+    def function(self, prefill, max_length, prompted):
         """See `register_engine`."""
 
         def generate(inputs, prompt, lengths, given, seed):
@@ -53,11 +54,13 @@ class LiteRTEngine:
         return generate
 
     def _runner(self, loop):
-        """The loaded file of a loop, with the model's current weights."""
+        """The loaded file of a loop, made from the model as it is."""
         from keras_seq.export._variable_values import VariableValues  # which needs TensorFlow
 
-        if self._variables is None or self._variables.changed():
+        fingerprint = ModelFingerprint(self.generator.model)
+        if fingerprint != self._fingerprint or self._variables.changed():
             self._loaded.clear()
+            self._fingerprint = fingerprint
             self._variables = VariableValues(self.generator.model)
         if loop.key not in self._loaded:
             while len(self._loaded) >= _CAPACITY:

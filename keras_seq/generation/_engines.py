@@ -9,9 +9,9 @@ def register_engine(name, engine):
     Args:
         name: string.
         engine: class. `engine(generator)` raises ValueError or ImportError where it cannot run the
-            generator's loop. Its `function(prefill, max_length)` returns what takes arrays
-            `(inputs, prompt, lengths, given, seed)` and returns tensors `(tokens, scores, steps)`,
-            see `Generator.decode`, always of the current weights.
+            generator's loop. Its `function(*static)`, `Request.static`, returns what takes the
+            arrays `Request.arguments` and a seed, and returns tensors `(tokens, scores, steps)`, as
+            `Generator.decode`, always of the model as it is.
     """
     _ENGINES[name] = engine
 

@@ -1,7 +1,6 @@
 """The compiled functions of a `Generator`, made when they are first called for."""
 
 from keras_seq.generation._compiled import compiled
-from keras_seq.generation._engines import make_engine
 from keras_seq.generation._scoring import scored
 from keras_seq.generation._streaming import stream_functions
 from keras_seq.layers.attention._hoisted_kernels import hoisted_kernels
@@ -22,7 +21,6 @@ class CompiledFunctions:
         self.generator = generator
         self._functions = {}
         self._fingerprint = None
-        self._engine = make_engine(generator)
 
     def get(self, kind, *static):
         """The compiled function, or functions, of a kind of work and its static arguments.
@@ -34,7 +32,6 @@ class CompiledFunctions:
         fingerprint = ModelFingerprint(self.generator.model)
         if fingerprint != self._fingerprint:
             self._functions.clear()
-            self._engine = make_engine(self.generator)
             self._fingerprint = fingerprint
         key = (kind, *static)
         if key not in self._functions:
@@ -46,8 +43,6 @@ class CompiledFunctions:
         return compiled(function, self.generator.model, self.generator.jit_compile)
 
     def _generate(self, prefill, max_length, prompted):
-        if self._engine is not None:
-            return self._engine.function(prefill, max_length)
         generator = self.generator
 
         def generate(inputs, prompt, lengths, given, seed):

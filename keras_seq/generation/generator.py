@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_seq.generation._attention import check_attention, generated_attention
 from keras_seq.generation._context_inputs import checked_inputs
-from keras_seq.generation._engines import checked_engine
+from keras_seq.generation._engines import checked_engine, make_engine
 from keras_seq.generation._functions import CompiledFunctions
 from keras_seq.generation._generated import Generated
 from keras_seq.generation._get_sampler import get_sampler, get_strategy
@@ -154,6 +154,7 @@ class Generator:
         self.jit_compile = jit_compile
         self.trace_count = 0
         self._functions = CompiledFunctions(self)
+        self._engine = make_engine(self)
 
     def source_padding(self, name):
         """The id that fills short rows of the context input `name` in lists of lists.
@@ -212,7 +213,10 @@ class Generator:
         if return_attention:
             check_attention(self.stepper)
             check_any_length(self.stepper, request.total - 1, "`return_attention`")
-        function = self._functions.get("generate", *request.static)
+        if self._engine is None:
+            function = self._functions.get("generate", *request.static)
+        else:
+            function = self._engine.function(*request.static)
         tokens, scores, steps = function(*request.arguments, request.seed)
         attention = None
         if return_attention:
