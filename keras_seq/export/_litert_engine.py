@@ -40,11 +40,10 @@ class LiteRTEngine:
     def function(self, prefill, max_length, prompted):
         """See `register_engine`."""
 
-        def generate(inputs, prompt, lengths, given, seed):
+        def generate(inputs, prompt, lengths, given, limit, seed):
             arrays = {f"context_{i}": inputs[name] for i, name in enumerate(inputs)}
             arrays.update(prompt=prompt, lengths=lengths)
-            if given is not None:
-                arrays["given"] = given
+            arrays |= {n: x for n, x in (("given", given), ("limit", limit)) if x is not None}
             arrays = {name: np.asarray(ops.convert_to_numpy(x)) for name, x in arrays.items()}
             with self._lock:
                 loop = ExportedLoop(self.generator, prefill, max_length, list(inputs), arrays)
@@ -92,10 +91,10 @@ class ExportedLoop(ExportedFunction):
     def specs(self):
         return self._specs
 
-    def __call__(self, prompt, lengths, given=None, **context):
+    def __call__(self, prompt, lengths, given=None, limit=None, **context):
         inputs = {name: context[f"context_{i}"] for i, name in enumerate(self.context)}
         tokens, scores, steps = self.model.decode(
-            inputs, prompt, lengths, self.prefill, self.max_length, given
+            inputs, prompt, lengths, self.prefill, self.max_length, given, limit=limit
         )
         return {"tokens": tokens, "scores": scores, "steps": ops.cast(steps, "int32")}
 

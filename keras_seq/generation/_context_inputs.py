@@ -4,6 +4,7 @@ import numpy as np
 from keras import ops
 
 from keras_seq.generation._lengths import check_positions
+from keras_seq.generation._padding import padded_width
 from keras_seq.generation._token_ids import check_ids, padded_lists
 from keras_seq.stepping._embeddings import vocabulary_size
 
@@ -30,7 +31,12 @@ def checked_inputs(generator, inputs):
         argument, symbolic = f"inputs[{name!r}]", stepper.graph.inputs[name]
         ids = symbolic.dtype.startswith(("int", "uint"))
         if ids and len(symbolic.shape) == 2 and _is_nested(value, symbolic):
-            value, _ = padded_lists(argument, value, generator.source_padding(name))
+            padding = generator.source_padding(name)
+            value, _ = padded_lists(argument, value, padding)
+            if value.size and generator._padding.source(name, padding):
+                width = padded_width(value.shape[1], generator._padding.source_room)
+                more = ((0, 0), (0, width - value.shape[1]))
+                value = np.pad(value, more, constant_values=padding)
         value = ops.convert_to_numpy(value)
         expected = tuple(symbolic.shape)
         fits = len(value.shape) == len(expected) and all(

@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_seq.generation._context_inputs import checked_inputs
 from keras_seq.generation._lengths import check_positions
+from keras_seq.generation._padding import padded_width
 from keras_seq.generation._token_ids import joined_rows, padded_prefix, padded_prompt
 from keras_seq.generation.samplers._random_numbers import seed_words
 from keras_seq.layers._arguments import check_positive
@@ -15,10 +16,12 @@ class Request(NamedTuple):
     """What `generate` and `stream` give their compiled functions.
 
     Attributes:
-        static: `(prefill, max_length, prompted)`, which choose the compiled function.
-        arguments: `(inputs, prompt, lengths, given)` of `Generator.decode`.
+        static: `(prefill, max_length, prompted)`, which choose the compiled function; `prefill` is
+            `None` where the place up to which prompts are read at once is known at run time.
+        arguments: `(inputs, prompt, lengths, given, limit)` of `Generator.decode`.
         seed: (2,) int32, or `None` for a sampler that does not draw.
-        total: width of the rows, prompt and new tokens.
+        total: width of the rows, prompt and new tokens; what is generated may be wider, where
+            prompts were padded further.
     """
 
     static: Any
@@ -47,11 +50,18 @@ def checked_request(generator, inputs, prompt, max_length, seed, prefix):
     shortest, total = int(lengths.min()), prompt.shape[1] + max_length
     subject = f"`prompt` with `max_length` = {max_length} new tokens, but for the last,"
     check_positions(generator.model, generator.stepper.target, total - 1, subject)
-    # The shortest prompt's tokens, but for the last, are read at once. Of prompts of different
-    # lengths a power of two, so that they share a few compiled functions.
-    prefill = shortest - 1
-    if 0 < prefill and shortest < prompt.shape[1]:
+    # The shortest prompt's tokens, but for the last, are read at once.
+    prefill, width = shortest - 1, prompt.shape[1]
+    if width > 1 and generator._padding.prompts:
+        prefill, width = None, padded_width(width, generator._padding.room + 1 - max_length)
+    elif 0 < prefill and shortest < width:
+        # Of different lengths a power of two, so that they share a few compiled functions.
         prefill = 1 << (prefill.bit_length() - 1)
+    room_for, limit = max_length, None
+    if max_length != generator.max_length and generator._padding.prompts:
+        most = generator.max_length if max_length < generator.max_length else float("inf")
+        most = min(most, generator._padding.room + 1 - width)
+        room_for, limit = padded_width(max_length, most), np.array(max_length, "int32")
     given = None
     if prefix is not None:
         prefix, prefix_lengths = padded_prefix(
@@ -64,11 +74,14 @@ def checked_request(generator, inputs, prompt, max_length, seed, prefix):
         )
         given = lengths + prefix_lengths
         rows = prompt, lengths, prefix, prefix_lengths
-        prompt = joined_rows(*rows, total, generator.pad_token)
-    prompted = given is not None or prompt.shape[1] > prefill + 1
+        prompt = joined_rows(*rows, width + room_for, generator.pad_token)
+    else:
+        padding = ((0, 0), (0, width - prompt.shape[1]))
+        prompt = np.pad(prompt, padding, constant_values=generator.pad_token)
+    prompted = given is not None or limit is not None or prefill is None or width > prefill + 1
     return Request(
-        static=(prefill, max_length, prompted),
-        arguments=(inputs, prompt, lengths, given),
+        static=(prefill, room_for, prompted),
+        arguments=(inputs, prompt, lengths, given, limit),
         seed=words,
         total=total,
     )

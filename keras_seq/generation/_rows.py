@@ -5,6 +5,11 @@ import functools
 from keras import ops
 
 
+def column(x, i):
+    """`x[..., i]` for an int tensor i, which a slice would make XLA compile anew for each value."""
+    return ops.take(x, i, axis=-1)
+
+
 def entry(x, index):
     """`x[b, index[b]]` for each row b: (B, V) and (B,) ints give (B,)."""
     flat = ops.arange(ops.shape(x)[0], dtype="int32") * x.shape[1] + index

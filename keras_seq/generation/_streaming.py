@@ -3,6 +3,7 @@
 import numpy as np
 from keras import ops
 
+from keras_seq.generation._rows import column
 from keras_seq.generation.search._search_start import SearchStart
 
 
@@ -16,14 +17,18 @@ def stream_functions(generator, prefill, max_length, prompted):
         prompted: whether rows have prompt or prefix tokens that the loop has to read.
 
     Returns:
-        `begin(inputs, prompt, lengths, given)`, which gives `(fixed, variables)`, and
+        `begin(inputs, prompt, lengths, given, limit)`, which gives `(fixed, variables)`, and
         `advance(fixed, seed, variables)`, which gives `(tokens of the place, variables)`.
     """
 
-    def begin(inputs, prompt, lengths, given):
+    def begin(inputs, prompt, lengths, given, limit):
         generator.trace_count += 1
-        start = generator.search_start(inputs, prompt, lengths, prefill, max_length, given)
+        start = generator.search_start(
+            inputs, prompt, lengths, prefill, max_length, given, limit=limit
+        )
         fixed = {"context": start.state["context"], "lengths": start.prompt_lengths}
+        if limit is not None:
+            fixed["limit"] = start.max_length
         if prompted:
             fixed["given"] = start.given_lengths
         return fixed, generator.strategy.begin(start)
@@ -32,11 +37,16 @@ def stream_functions(generator, prefill, max_length, prompted):
         generator.trace_count += 1
         state = {"context": fixed["context"]}
         start = SearchStart(
-            None, state, None, fixed["lengths"], fixed.get("given"), max_length, seed
+            None,
+            state,
+            None,
+            fixed["lengths"],
+            fixed.get("given"),
+            fixed.get("limit", max_length),
+            seed,
         )
         i, tokens, *rest = generator.strategy.advance(generator, start, variables)
-        chosen = ops.take(tokens, i - 1, axis=1)  # (B,)
-        return chosen, (i, tokens, *rest)
+        return column(tokens, i - 1), (i, tokens, *rest)
 
     return begin, advance
 

@@ -11,7 +11,9 @@ from keras_seq.generation._generated import Generated
 from keras_seq.generation._get_sampler import get_sampler, get_strategy
 from keras_seq.generation._lengths import check_any_length, check_positions
 from keras_seq.generation._model_checks import check_model
+from keras_seq.generation._padding import Padding, padded_width, unpadded
 from keras_seq.generation._request import checked_prompt, checked_request
+from keras_seq.generation._scoring import Scored
 from keras_seq.generation._streaming import stream
 from keras_seq.generation._token_ids import check_token, joined_rows, padded_targets
 from keras_seq.generation.logits_processors._chain import make_chain
@@ -28,7 +30,11 @@ class Generator:
 
     The model is stepped (see `Stepper`), so each token costs one step and no past is computed
     twice. The whole loop is one compiled function: with XLA by default on TensorFlow and JAX,
-    traced once for each set of shapes, and it ends when every row has ended.
+    compiled once for each set of shapes, and it ends when every row has ended. So that few shapes
+    serve all lengths, prompts are padded inside to the next of 8, 16, 24, 32, 48, 64, ... tokens,
+    and so are lists of source ids where the model masks their padding; results are as wide as
+    without. (Layers of your own that have a state, and search strategies of your own, get prompts
+    as they are: one compilation for each length.)
 
     Args:
         model: causal functional `keras.Model` whose output are logits (B, T, V).
@@ -155,6 +161,7 @@ class Generator:
         self.trace_count = 0
         self._functions = CompiledFunctions(self)
         self._engine = make_engine(self)
+        self._padding = Padding(self)
 
     def source_padding(self, name):
         """The id that fills short rows of the context input `name` in lists of lists.
@@ -214,10 +221,11 @@ class Generator:
             check_attention(self.stepper)
             check_any_length(self.stepper, request.total - 1, "`return_attention`")
         if self._engine is None:
-            function = self._functions.get("generate", *request.static)
+            (function,) = self._functions.get("generate", request.static, request.arguments)
         else:
             function = self._engine.function(*request.static)
         tokens, scores, steps = function(*request.arguments, request.seed)
+        tokens = unpadded(tokens, request.total)
         attention = None
         if return_attention:
             read = ops.convert_to_numpy(tokens)[:, :-1]
@@ -253,12 +261,11 @@ class Generator:
                 "Generator without `weights`."
             )
         request = checked_request(self, inputs, prompt, max_length, seed, prefix)
-        begin, advance = self._functions.get("stream", *request.static)
+        functions = self._functions.get("stream", request.static, request.arguments)
         prefill, _, _ = request.static
         shortest = int(request.arguments[2].min())
-        return stream(
-            begin, advance, request.arguments, request.seed, (prefill + 1, shortest, request.total)
-        )
+        first = shortest if prefill is None else prefill + 1
+        return stream(*functions, request.arguments, request.seed, (first, shortest, request.total))
 
     def score(self, targets, inputs=None, prompt=None):
         """The probability of given sequences, by one call of the model on all of each.
@@ -296,17 +303,23 @@ class Generator:
         subject = "`prompt` (or start token) with `targets`, but for the last token,"
         check_positions(self.model, self.stepper.target, width - 1, subject)
         check_any_length(self.stepper, width - 1, "`score`")
+        new = shown = targets.shape[1]
+        if self._padding.targets:
+            width, new = padded_width(width, self._padding.room + 1), padded_width(new)
         tokens = joined_rows(prompt, lengths, targets, target_lengths, width, self.pad_token)
-        valid = np.arange(targets.shape[1]) < target_lengths[:, None]
-        return self._functions.get("score")(inputs, tokens, lengths, valid)
+        valid = np.arange(new) < target_lengths[:, None]
+        arguments = inputs, tokens, lengths, valid
+        (function,) = self._functions.get("score", (), arguments)
+        log_p, scores = function(*arguments)
+        return Scored(unpadded(log_p, shown), scores)
 
-    def search_start(self, inputs, prompt, lengths, prefill, max_length, given=None, seed=None):
+    def search_start(self, *arguments, **options):
         """`SearchStart` of a batch; arguments as in `decode`."""
-        return search_start(
-            self.stepper, self.pad_token, inputs, prompt, lengths, prefill, max_length, given, seed
-        )
+        return search_start(self.stepper, self.pad_token, *arguments, **options)
 
-    def decode(self, inputs, prompt, lengths, prefill, max_length, given=None, seed=None):
+    def decode(
+        self, inputs, prompt, lengths, prefill, max_length, given=None, seed=None, limit=None
+    ):
         """The loop itself, in `keras.ops`, to be traced into a compiled function or an export.
 
         Args:
@@ -314,14 +327,16 @@ class Generator:
             prompt: (B, P) int32 ids, padded on the right.
             lengths: (B,) int32, the number of prompt ids of each row, at least 1.
             prefill: static int, how many prompt ids to read at once: less than every length.
+                `None`: as many as can be, known at run time, of rows that may be padded further.
             max_length: static int N, the largest number of new tokens.
             given: (B,) int32, the number of prompt and prefix ids of each row; `prompt` is then
                 (B, P + N) and holds both. `None`: there is no prefix.
             seed: (2,) int32, for samplers that draw.
+            limit: int32 scalar, up to N: how many new tokens there are at most; N if `None`.
 
         Returns:
             `(tokens, scores, steps)`: (B, P + N) int32 prompt and new tokens, (B,) float32, scalar;
             with n = `num_return_sequences` of the strategy, (B, n, P + N) and (B, n).
         """
-        start = self.search_start(inputs, prompt, lengths, prefill, max_length, given, seed)
+        start = self.search_start(inputs, prompt, lengths, prefill, max_length, given, seed, limit)
         return self.strategy.search(self, start)

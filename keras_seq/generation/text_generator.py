@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 from keras import ops
 
+from keras_seq.generation._padding import padded_width
 from keras_seq.generation._text import check_encodable
 from keras_seq.generation._token_ids import lengths_to_last
 from keras_seq.generation.samplers._random_numbers import seed_words
@@ -184,9 +185,9 @@ class TextGenerator:
                 f"{texts[row][:80]!r}. Split it into shorter texts."
             )
         self._check_unknown(texts, ids)
-        width = self.fixed_width or -(-longest // 8) * 8
-        if self.source_length is not None and not self.fixed_width:
-            width = min(width, self.source_length)
+        width = self.fixed_width
+        if width is None:
+            width = padded_width(longest, self.source_length or float("inf"))
         padded = np.full((len(ids), width), self.source_pad_token, "int32")
         for row, values in zip(padded, ids, strict=True):
             row[: len(values)] = values

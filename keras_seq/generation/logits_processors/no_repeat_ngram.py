@@ -2,10 +2,10 @@
 
 from keras import ops
 
+from keras_seq.generation._rows import column
 from keras_seq.generation.logits_processors._token_masks import FORBIDDEN, ids_at
 from keras_seq.generation.logits_processors.logits_processor import LogitsProcessor
 from keras_seq.layers._arguments import check_positive
-from keras_seq.layers.attention._cache import indices
 
 
 class NoRepeatNgram(LogitsProcessor):
@@ -52,7 +52,7 @@ class NoRepeatNgram(LogitsProcessor):
         repeated = ops.broadcast_to(repeated, (ops.shape(tokens)[0], windows))
         for k in range(n - 1):  # ... and begins with the last n - 1 tokens.
             at = ops.maximum(position - (n - 1) + k, 0)
-            last = ops.slice(tokens, indices(0, at), (ops.shape(tokens)[0], 1))
+            last = ops.expand_dims(column(tokens, at), 1)
             repeated = ops.logical_and(repeated, ops.equal(tokens[:, k : k + windows], last))
         banned = ids_at(tokens[:, n - 1 :], repeated, scores.shape[-1])
         return ops.where(banned, FORBIDDEN, scores)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from keras_seq.generation._rows import any_equal, pick
+from keras_seq.generation._rows import any_equal, column, pick
 from keras_seq.generation.logits_processors._token_masks import FORBIDDEN, no_candidates
 from keras_seq.layers.attention._cache import indices
 
@@ -84,7 +84,7 @@ def beam_loop(sampler, generator, start):
         return ops.logical_and(i < total, ops.logical_not(ops.all(done)))
 
     def body(i, steps, opened, ended, done, layers):
-        last = ops.slice(opened["tokens"], indices(0, 0, i - 1), (batch, beams, 1))
+        last = column(opened["tokens"], i - 1)  # (B, W)
         logits, state = generator.stepper.step(
             ops.reshape(last, (batch * beams, 1)), {"context": context, "layers": layers}
         )
@@ -161,7 +161,7 @@ def _continuations(generator, start, i, logits, opened):
         lengths = ops.take(start.prompt_lengths, rows, axis=0)
         allowed = processors(log_p, tokens, i, lengths)
     if given is not None:
-        own = ops.slice(start.tokens, indices(0, i), (batch, 1))
+        own = ops.expand_dims(column(start.tokens, i), 1)
         is_given = ops.expand_dims(i < given, -1)  # (B, 1)
         in_prompt = ops.expand_dims(i < start.prompt_lengths, -1)
         log_p = ops.where(ops.take(in_prompt, rows, axis=0), ops.zeros_like(log_p), log_p)

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_seq.generation._rows import any_equal, entry
+from keras_seq.generation._rows import any_equal, column, entry
 from keras_seq.generation.logits_processors._token_masks import no_candidates
 from keras_seq.generation.search.search_strategy import SearchStrategy
 from keras_seq.layers.attention._cache import indices
@@ -50,8 +50,7 @@ class TokenSearch(SearchStrategy):
     def advance(self, generator, start, variables):
         i, tokens, scores, finished, layers = variables
         processors, given = generator.logits_processors, start.given_lengths
-        batch = ops.shape(tokens)[0]
-        last = ops.slice(tokens, indices(0, i - 1), (batch, 1))
+        last = ops.expand_dims(column(tokens, i - 1), 1)
         state = {"context": start.state["context"], "layers": layers}
         logits, state = generator.stepper.step(last, state)
         (logits,) = keras.tree.flatten(logits)
@@ -67,8 +66,7 @@ class TokenSearch(SearchStrategy):
         token, score = self._choose(allowed, start.seed, i)
         unscored = finished
         if given is not None:  # a row whose prompt or prefix goes on takes its own token
-            own = ops.squeeze(ops.slice(tokens, indices(0, i), (batch, 1)), 1)
-            token = ops.where(i < given, own, token)
+            token = ops.where(i < given, column(tokens, i), token)
             unscored = ops.logical_or(finished, i < start.prompt_lengths)
         if processors or given is not None:
             score = entry(log_probabilities, ops.minimum(token, log_probabilities.shape[-1] - 1))

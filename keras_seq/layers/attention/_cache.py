@@ -19,13 +19,15 @@ def empty_cache(batch_size, num_heads, max_length, key_dim, value_dim, dtype):
     }
 
 
-def append(cache, key, value, mask):
+def append(cache, key, value, mask, steps=None):
     """Write the keys and values of T new positions.
 
     Args:
         cache: what `empty_cache` or an earlier `append` gave, length L.
         key, value: (B, H, T, K), of the new positions.
         mask: (B, T) boolean, False for positions that nobody may attend to, or `None`.
+        steps: how many of the T there are, where the later ones are masked padding (see
+            `padded_chunk`); `None` for T.
 
     Returns:
         `(cache, attend)`: the new cache, and (B, 1, T, L) booleans that say which position each
@@ -44,7 +46,7 @@ def append(cache, key, value, mask):
         "key": ops.slice_update(cache["key"], indices(0, 0, position, 0), key),
         "value": ops.slice_update(cache["value"], indices(0, 0, position, 0), value),
         "valid": ops.slice_update(cache["valid"], indices(0, position), mask),
-        "position": position + ops.shape(key)[2],
+        "position": position + (ops.shape(key)[2] if steps is None else steps),
     }
     attend = ops.expand_dims(cache["valid"], (1, 2))  # (B, 1, 1, L)
     if new != 1:  # a single new position attends to all valid ones, several up to themselves

@@ -65,7 +65,7 @@ def after_chunk(ring, sequence, time):
     Args:
         ring: the ring before it, of L slots.
         sequence: key, value (B, L + T, G, K) and valid (B, L + T), as at the top of this file.
-        time: T, an int or a scalar tensor.
+        time: T, an int or a scalar tensor; less where the chunk's last positions are padding.
     """
     length, end = ring["key"].shape[2], ring["position"] + time
     # Slot s holds the latest position that is s modulo L.

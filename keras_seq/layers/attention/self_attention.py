@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_seq.layers._arguments import check_positive, check_rank
+from keras_seq.layers._padded_chunk import steps_in
 from keras_seq.layers.attention._cache import append, check_room, check_state, empty_cache
 from keras_seq.layers.attention._masking import checked_mask, move_nan_to_key
 from keras_seq.layers.attention._multi_head import MultiHeadAttention, heads_first
@@ -239,11 +240,12 @@ class MultiHeadSelfAttention(MultiHeadAttention):
             `(query, key, value, attend, distance, state)`: (B, H, T, K), twice (B, G, S, K),
             booleans that broadcast to (B, H, T, S), (T, S) int32 and the new state.
         """
+        steps = steps_in(key)
         query, key, value = heads_first(query), heads_first(key), heads_first(value)
         t = ops.arange(ops.shape(query)[2], dtype="int32")
         if state is not None:
             t = state["position"] + t
-            state, attend = append(state, key, value, mask)
+            state, attend = append(state, key, value, mask, steps)
             key, value = state["key"], state["value"]
         s = ops.arange(ops.shape(key)[2], dtype="int32")
         distance = ops.expand_dims(t, 1) - s
@@ -256,10 +258,11 @@ class MultiHeadSelfAttention(MultiHeadAttention):
     def _attend_through_window(self, query, key, value, mask, state, blocks):
         """The same where only the last W positions are visible: see `sliding_window`."""
         length = self.sliding_window if state is None else state["key"].shape[2]
+        steps = steps_in(key)
         if state is not None:
             if length < self.sliding_window:  # nothing may be forgotten yet
                 check_room(state["position"], key.shape[1], length)
-            if key.shape[1] == 1:
+            if isinstance(steps, int) and steps == 1:
                 distance = age(state["position"], length)
                 state, attend = ring_step(state, heads_first(key), heads_first(value), mask)
                 return heads_first(query), state["key"], state["value"], attend, distance, state
@@ -269,7 +272,7 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         time, chunk = ops.shape(key)[1], (key, value, mask)
         sequence = [ops.concatenate(pair, axis=1) for pair in zip(before, chunk, strict=True)]
         if state is not None:
-            state = after_chunk(state, sequence, time)
+            state = after_chunk(state, sequence, steps)
         if blocks:
             time = self.sliding_window
             query, sequence = in_blocks(query, sequence, time)

@@ -9,7 +9,8 @@ from keras import initializers, ops
 
 from keras_seq.layers._arguments import check_positive, check_rank
 from keras_seq.layers._keras_private import set_mask
-from keras_seq.layers.attention._cache import check_room, indices
+from keras_seq.layers._padded_chunk import steps_in
+from keras_seq.layers.attention._cache import check_room
 from keras_seq.layers.sequence_layer import SequenceLayer
 
 
@@ -102,11 +103,13 @@ def position_vectors(layer, table, x, state):
     hint = f"Build `{layer.name}` ({type(layer).__name__}) with a larger `sequence_length`."
     position = 0 if state is None else state["position"]
     check_room(position, x.shape[1], layer.sequence_length, hint)
-    table = ops.cast(ops.convert_to_tensor(table), layer.compute_dtype)
+    table = ops.convert_to_tensor(table)
     first, time = layer.position_offset, ops.shape(x)[1]
     if state is None:
-        return table[first : first + time]
-    return ops.slice(table, indices(position + first, 0), (time, table.shape[1]))
+        rows = table[first : first + time]
+    else:  # no slice: XLA would take the position for a constant, and compile for each one
+        rows = ops.take(table, position + ops.arange(first, first + time, dtype="int32"), axis=0)
+    return ops.cast(rows, layer.compute_dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
@@ -258,14 +261,13 @@ class PositionalEmbedding(SequenceLayer):
         y = ops.cast(y, self.compute_dtype)  # of the rows taken alone
         if self.scale_embeddings:
             y = y * ops.cast(math.sqrt(self.dim), self.compute_dtype)
-        time = ops.shape(tokens)[1]
         if self.positions is not None:
             y = y + position_vectors(self, self.positions, tokens, initial_state)
         if mask_padding:
             set_mask(y, ops.not_equal(tokens, self.padding_id))
         if not return_state:
             return y
-        return y, {"position": ops.cast(state["position"] + time, "int32")}
+        return y, {"position": ops.cast(state["position"] + steps_in(tokens), "int32")}
 
     def _logits(self, x):
         """(B, T, D) to (B, T, V)."""

@@ -4,6 +4,7 @@ import keras
 from keras import initializers, ops
 
 from keras_seq.layers._arguments import check_positive, check_rank
+from keras_seq.layers._padded_chunk import steps_in
 from keras_seq.layers.positions.embedding import check_offset, position_vectors
 from keras_seq.layers.sequence_layer import SequenceLayer
 
@@ -73,7 +74,7 @@ class LearnedPositions(SequenceLayer):
         if not return_state:
             return y
         position = 0 if initial_state is None else initial_state["position"]
-        return y, {"position": ops.cast(position + ops.shape(x)[1], "int32")}
+        return y, {"position": ops.cast(position + steps_in(x), "int32")}
 
     def compute_output_shape(self, x_shape):
         return tuple(x_shape)

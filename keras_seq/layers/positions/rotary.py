@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_seq.layers._padded_chunk import steps_in
 from keras_seq.layers.positions.position_scheme import PositionScheme
 from keras_seq.layers.sequence_layer import SequenceLayer
 
@@ -91,7 +92,7 @@ class RotaryEmbedding(SequenceLayer, PositionScheme):
         y = _rotate(x, *self._angles(x, positions))
         if not return_state:
             return y
-        return y, {"position": ops.cast(position + ops.shape(x)[1], "int32")}
+        return y, {"position": ops.cast(position + steps_in(x), "int32")}
 
     def transform(self, query, key, positions):
         angles = self._angles(query, positions)
