@@ -2,6 +2,7 @@
 
 import importlib.util
 
+import keras
 import numpy as np
 import pytest
 
@@ -69,30 +70,14 @@ def test_tokens_and_scores_are_those_of_the_compiled_function(arguments, call):
     check_equal(arguments, call)
 
 
-def test_a_file_is_made_for_each_set_of_shapes_and_values_of_the_weights():
-    arguments = encoder_decoder("gru")
-    model, source = arguments["model"], sources(rows=2)
-    generator = check_equal(arguments, {"inputs": source})
-    other = np.roll(source, 1, axis=0)
-    expected = Generator(**arguments).generate(other).tokens
-    np.testing.assert_array_equal(generator.generate(other).tokens, expected)
-    assert generator.trace_count == 1  # as for another call of the same shapes
-    # The same numbers in another order: no sum over them would tell.
-    kernel = max(model.trainable_variables, key=lambda v: np.prod(v.shape))
-    kernel.assign(np.roll(kernel, 1, axis=0))
-    expected = Generator(**arguments).generate(source).tokens
-    np.testing.assert_array_equal(generator.generate(source).tokens, expected)
-    assert generator.trace_count == 2
-
-
 @pytest.fixture
 def instant_files(monkeypatch):
-    """Files that are made at once, and give their shapes' numbers; the list of those made."""
+    """Files that are made at once, and give the prompt back; the rows of each one made."""
     made = []
 
     class Instant:
         def __init__(self, loop):
-            made.append(loop.specs()["prompt"][0])
+            made.append(loop.specs()["prompt"][0][0])
 
         @staticmethod
         def runner(prompt, lengths, **_):
@@ -102,12 +87,50 @@ def instant_files(monkeypatch):
     return made
 
 
+def roll_a_kernel(model):
+    """The same numbers in another order: no sum over them would tell."""
+    kernel = max(model.trainable_variables, key=lambda v: np.prod(v.shape))
+    kernel.assign(np.roll(kernel, 1, axis=0))
+
+
+def test_a_file_is_made_for_each_set_of_shapes_and_when_the_model_has_changed(instant_files):
+    arguments = decoder()
+    model = arguments["model"]
+    generator = Generator(**arguments, engine="litert")
+
+    def made_at_a_call(rows):
+        before = len(instant_files)
+        generator.generate(prompt=[[5, 6]] * rows)
+        return instant_files[before:]
+
+    assert made_at_a_call(1) == [1] and made_at_a_call(2) == [2]
+    assert made_at_a_call(1) == [] and made_at_a_call(2) == []
+    roll_a_kernel(model)
+    assert made_at_a_call(1) == [1] and made_at_a_call(2) == [2]
+    assert made_at_a_call(1) == [] and generator.trace_count == 4
+    model.set_weights(model.get_weights())  # the same values
+    assert made_at_a_call(1) == []
+    model.layers[-1].activation = keras.activations.tanh
+    assert made_at_a_call(1) == [1]
+
+
 def test_the_files_of_the_shapes_used_last_are_kept(instant_files, monkeypatch):
     monkeypatch.setattr(_litert_engine, "_CAPACITY", 2)
     generator = Generator(**decoder(), engine="litert")
     for rows in (1, 2, 1, 3, 1, 2):
         generator.generate(prompt=[[5, 6]] * rows)
-    assert instant_files == [(1, 2), (2, 2), (3, 2), (2, 2)]
+    assert instant_files == [1, 2, 3, 2]
+
+
+@pytest.mark.thorough
+def test_what_is_generated_after_a_change_of_the_weights_is_the_changed_models():
+    arguments, source = encoder_decoder("gru"), sources(rows=2)
+    generator = check_equal(arguments, {"inputs": source})
+    before = np.asarray(generator.generate(source).tokens)
+    roll_a_kernel(arguments["model"])
+    expected = np.asarray(Generator(**arguments).generate(source).tokens)
+    assert (expected != before).any()
+    np.testing.assert_array_equal(generator.generate(source).tokens, expected)
 
 
 def test_int8_weights_choose_nearly_the_tokens_of_the_model():
