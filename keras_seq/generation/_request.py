@@ -76,9 +76,11 @@ def checked_request(generator, inputs, prompt, max_length, seed, prefix):
         rows = prompt, lengths, prefix, prefix_lengths
         prompt = joined_rows(*rows, width + room_for, generator.pad_token)
     else:
+        if prefill is None and shortest < prompt.shape[1]:
+            given, width = lengths, width + room_for
         padding = ((0, 0), (0, width - prompt.shape[1]))
         prompt = np.pad(prompt, padding, constant_values=generator.pad_token)
-    prompted = given is not None or limit is not None or prefill is None or width > prefill + 1
+    prompted = given is not None or (prefill is not None and width > prefill + 1)
     return Request(
         static=(prefill, room_for, prompted),
         arguments=(inputs, prompt, lengths, given, limit),

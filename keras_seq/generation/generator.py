@@ -327,7 +327,8 @@ class Generator:
             prompt: (B, P) int32 ids, padded on the right.
             lengths: (B,) int32, the number of prompt ids of each row, at least 1.
             prefill: static int, how many prompt ids to read at once: less than every length.
-                `None`: as many as can be, known at run time, of rows that may be padded further.
+                `None`: up to the shortest one's last, known at run time, of rows that may be padded
+                further; without `given` all must be of one length.
             max_length: static int N, the largest number of new tokens.
             given: (B,) int32, the number of prompt and prefix ids of each row; `prompt` is then
                 (B, P + N) and holds both. `None`: there is no prefix.

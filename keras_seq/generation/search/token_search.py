@@ -25,10 +25,12 @@ class TokenSearch(SearchStrategy):
         self.seed = getattr(sampler, "seed", None) if self.needs_seed else None
 
     def search(self, generator, start):
-        total = start.tokens.shape[1]
+        end = start.tokens.shape[1]
+        if start.given_lengths is None:  # all rows begin here; there may be more room than asked
+            end = start.position + start.max_length
 
         def unfinished(i, tokens, scores, finished, layers):
-            return ops.logical_and(i < total, ops.logical_not(ops.all(finished)))
+            return ops.logical_and(i < end, ops.logical_not(ops.all(finished)))
 
         def body(*variables):
             return self.advance(generator, start, variables)
