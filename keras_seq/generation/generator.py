@@ -66,9 +66,10 @@ class Generator:
             first call with each set of shapes, and anew when the weights have changed; for samplers
             that do not draw. `"auto"`: `"compiled"`, and `"litert"` for `weights="int8"`.
         weights: `None`, or `"int8"` to generate with large weights rounded to 8 bits, a scale for
-            each output feature. Where reading the weights takes the time (few rows, large
-            models) that is several times as fast, and its tokens are not all those of the model.
-            `score` goes by the model's own weights, and `stream` is refused.
+            each output feature, and activations as they come. Where the products take the time (a
+            large model, or few rows) that is about twice as fast; a small model with many rows or
+            beams is no faster. Its tokens are not all those of the model. `score` goes by the
+            model's own weights, and `stream` is refused.
 
     Raises:
         TypeError, ValueError: as `Stepper` for a model that cannot be stepped; ValueError for a
