@@ -3,13 +3,14 @@
     pip install -e ".[bench,peers]"
     python benchmarks/generate.py
     python benchmarks/generate.py --models translation-base --batches 1 --rounds 5 \
-        --systems keras_seq keras_seq_litert_int8 ctranslate2_int8 --searches greedy
+        --systems keras_seq keras_seq_int8 ctranslate2_int8 --searches greedy
 
 Every system runs a model of the same sizes with random weights and makes exactly as many tokens as
 it is asked for: there is no end token. Each system lives in a process of its own and the processes
 alternate, so that a busy moment of the machine hits all of them. Every process is held to the
-first `--threads` processors and to as many threads. The first generation, which compiles, is not
-counted. What counts is the median over `--rounds`, and the ratio of medians.
+first `--threads` processors and to as many threads. The first generation, which compiles or
+converts, stands in a column of its own. What counts is the median over `--rounds`, and the ratio of
+medians. A small batch reads all weights for every token, so the memory's bandwidth is printed, too.
 
 The peers are imported from the interpreter that runs this script. `--peers-python` names a second
 interpreter, for those that want an environment of their own (transformers, ctranslate2, torch). A
@@ -17,19 +18,23 @@ system that cannot be imported, or cannot do what a row asks, is left out with a
 """
 
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
+import platform
 import statistics
 import subprocess
 import sys
 import time
 
+import numpy as np
+
 SYSTEMS = {
     "keras_seq": "keras_seq, TensorFlow XLA",
     "keras_seq_jax": "keras_seq, JAX",
-    "keras_seq_litert": "keras_seq, LiteRT float32",
-    "keras_seq_litert_int8": "keras_seq, LiteRT int8",
+    "keras_seq_litert": 'keras_seq, engine="litert"',
+    "keras_seq_int8": 'keras_seq, weights="int8"',
     "keras_hub": "KerasHub, TensorFlow XLA",
     "keras_hub_jax": "KerasHub, JAX",
     "transformers": "Hugging Face transformers, PyTorch",
@@ -50,6 +55,7 @@ SEARCHES = {"greedy": 1, "beam": 4}
 def main():
     options = parse()
     results, workers, missing = [], {}, set()
+    print(f"{cpu_model()}, {options.threads} threads: reads {bandwidth(options.threads):.1f} GB/s")
     try:
         for name in options.models:
             for search in options.searches:
@@ -61,21 +67,21 @@ def main():
                         "beams": SEARCHES[search],
                     }
                     title = f"{name}, {search}, batch {batch}"
-                    times = measure(title, case, options, workers, missing)
-                    results += [(name, search, batch, s, t) for s, t in times.items()]
-                    print_case(title, case, times)
+                    times, first = measure(title, case, options, workers, missing)
+                    results += [(name, search, batch, s, first[s], t) for s, t in times.items()]
+                    print_case(title, case, times, first)
     finally:
         for worker in workers.values():
             worker.stop()
     if options.json:
-        names = ("model", "search", "batch", "system", "seconds")
+        names = ("model", "search", "batch", "system", "first_call", "seconds")
         rows = [dict(zip(names, result, strict=True)) for result in results]
         options.json.write_text(json.dumps(rows, indent=1))
 
 
 def measure(title, case, options, workers, missing):
-    """Seconds a generation of every system that can do it: dict from system to list."""
-    ready = {}
+    """Seconds a generation of every system that can do it, by system: lists, and first calls."""
+    ready, first = {}, {}
     for system in options.systems:
         if system in missing:
             continue
@@ -89,14 +95,14 @@ def measure(title, case, options, workers, missing):
                 missing.add(system)
                 workers.pop(system).stop()
         else:
-            ready[system] = []
+            ready[system], first[system] = [], answer["first"]
     for i in range(options.rounds):
         for system, seconds in ready.items():
             say(f"{title}: round {i + 1} of {options.rounds}, {SYSTEMS[system]}")
             time.sleep(options.pause)  # threads of the last system spin for a while
             seconds.append(workers[system].ask({"run": True})["seconds"])
     say("")
-    return ready
+    return ready, first
 
 
 class Worker:
@@ -138,7 +144,7 @@ class Worker:
             self.process.kill()
 
 
-def print_case(title, case, times):
+def print_case(title, case, times, first):
     if not times:
         return
     medians = {system: statistics.median(seconds) for system, seconds in times.items()}
@@ -146,16 +152,38 @@ def print_case(title, case, times):
     tokens = case["batch"] * case["new"]
     print(f"\n{title}: {case['given']} tokens given, {case['new']} new, a row")
     heading = f"{SYSTEMS[own]} is"
-    print(f"{'system':<36}{'tokens/s':>10}{'ms a step':>11}{'spread':>8}   {heading}")
+    columns = f"{'tokens/s':>10}{'ms a step':>11}{'spread':>8}{'first call':>12}"
+    print(f"{'system':<36}{columns}   {heading}")
     for system, median in medians.items():
         seconds = times[system]
         spread = (max(seconds) - min(seconds)) / median
         ratio = median / medians[own]
         print(
             f"{SYSTEMS[system]:<36}{tokens / median:>10,.0f}{1e3 * median / case['new']:>11.2f}"
-            f"{spread:>8.0%}   {ratio:.2f}x as fast"
+            f"{spread:>8.0%}{first[system]:>10.1f} s   {ratio:.2f}x as fast"
         )
     print(flush=True)
+
+
+def cpu_model():
+    """The processor's name, where the system tells it."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def bandwidth(threads, size=2**28, repeats=10):
+    """GB/s at which so many threads together read arrays far larger than the caches, at best."""
+    arrays = [np.ones(size // 8) for _ in range(threads)]
+    best = float("inf")
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        for _ in range(repeats):
+            began = time.perf_counter()
+            list(pool.map(np.sum, arrays))
+            best = min(best, time.perf_counter() - began)
+    return threads * size / best / 1e9
 
 
 def say(text):

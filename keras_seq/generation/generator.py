@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_seq.generation._attention import check_attention, generated_attention
 from keras_seq.generation._context_inputs import checked_inputs
+from keras_seq.generation._engines import checked_engine, make_engine
 from keras_seq.generation._functions import CompiledFunctions
 from keras_seq.generation._generated import Generated
 from keras_seq.generation._get_sampler import get_sampler, get_strategy
@@ -60,11 +61,21 @@ class Generator:
         source_pad_token: id that fills lists of context ids where rows differ in length, see
             `source_padding`. `None`: 0 for inputs whose embedding masks 0 (`mask_zero=True`),
             else `pad_token`.
+        engine: what runs the loop of `generate`. `"compiled"`: the backend's compiled function.
+            `"litert"`: LiteRT in this process, on a CPU, from a file that is made in seconds at the
+            first call with each set of shapes, and anew when the weights have changed; for samplers
+            that do not draw. `"auto"`: `"compiled"`, and `"litert"` for `weights="int8"`.
+        weights: `None`, or `"int8"` to generate with large weights rounded to 8 bits, a scale for
+            each output feature, and activations as they come. Where the products take the time (a
+            large model, or few rows) that is about twice as fast; a small model with many rows or
+            beams is no faster. Its tokens are not all those of the model. `score` goes by the
+            model's own weights, and `stream` is refused.
 
     Raises:
         TypeError, ValueError: as `Stepper` for a model that cannot be stepped; ValueError for a
             model that gives probabilities, token ids outside its vocabulary, and other arguments
-            out of range.
+            out of range, or that the engine cannot do.
+        ImportError: if the engine needs a package that is not installed.
 
     Example:
 
@@ -104,8 +115,11 @@ class Generator:
         self_check=True,
         logits_processors=(),
         source_pad_token=None,
+        engine="auto",
+        weights=None,
     ):
         check_positive("Generator", max_length=max_length)
+        self.engine, self.weights = checked_engine(engine, weights), weights
         self.model = model
         self.stepper = Stepper(model, target=target, self_check=self_check)
         check_model(self.stepper)
@@ -147,6 +161,7 @@ class Generator:
         self.jit_compile = jit_compile
         self.trace_count = 0
         self._functions = CompiledFunctions(self)
+        self._engine = make_engine(self)
         self._padding = Padding(self)
 
     def source_padding(self, name):
@@ -206,7 +221,10 @@ class Generator:
         if return_attention:
             check_attention(self.stepper)
             check_any_length(self.stepper, request.total - 1, "`return_attention`")
-        (function,) = self._functions.get("generate", request.static, request.arguments)
+        if self._engine is None:
+            (function,) = self._functions.get("generate", request.static, request.arguments)
+        else:
+            function = self._engine.function(*request.static)
         tokens, scores, steps = function(*request.arguments, request.seed)
         tokens = unpadded(tokens, request.total)
         attention = None
@@ -236,6 +254,12 @@ class Generator:
             raise ValueError(
                 f"`stream` cannot be used with a {type(self.sampler).__name__}, with which no "
                 "token is final before the end. Use `generate`, or another sampler."
+            )
+        if self.weights is not None:
+            raise ValueError(
+                "`stream` runs on the model's own weights and would give other tokens than "
+                f"`generate` of a Generator with weights={self.weights!r}. Use `generate`, or a "
+                "Generator without `weights`."
             )
         request = checked_request(self, inputs, prompt, max_length, seed, prefix)
         functions = self._functions.get("stream", request.static, request.arguments)

@@ -306,7 +306,7 @@ def _save_function(exported, folder, quantize, recurrence):
     from keras_seq.export.targets._lstm_fusion import recurrences_in_form
 
     specs = {n: tf.TensorSpec(shape, dtype, n) for n, (shape, dtype) in exported.specs().items()}
-    is_generator = isinstance(exported, ExportedGenerator)
+    is_generator = isinstance(exported.model, Generator)
     module = tf.Module()
     model = exported.model.model if is_generator else exported.model
     module.weights = [v.value for v in model.variables]
