@@ -18,17 +18,15 @@ system that cannot be imported, or cannot do what a row asks, is left out with a
 """
 
 import argparse
-import concurrent.futures
 import json
 import os
 import pathlib
-import platform
 import statistics
 import subprocess
 import sys
 import time
 
-import numpy as np
+from host import describe_host
 
 SYSTEMS = {
     "keras_seq": "keras_seq, TensorFlow XLA",
@@ -55,7 +53,7 @@ SEARCHES = {"greedy": 1, "beam": 4}
 def main():
     options = parse()
     results, workers, missing = [], {}, set()
-    print(f"{cpu_model()}, {options.threads} threads: reads {bandwidth(options.threads):.1f} GB/s")
+    print(describe_host(options.threads))
     try:
         for name in options.models:
             for search in options.searches:
@@ -163,27 +161,6 @@ def print_case(title, case, times, first):
             f"{spread:>8.0%}{first[system]:>10.1f} s   {ratio:.2f}x as fast"
         )
     print(flush=True)
-
-
-def cpu_model():
-    """The processor's name, where the system tells it."""
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def bandwidth(threads, size=2**28, repeats=10):
-    """GB/s at which so many threads together read arrays far larger than the caches, at best."""
-    arrays = [np.ones(size // 8) for _ in range(threads)]
-    best = float("inf")
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        for _ in range(repeats):
-            began = time.perf_counter()
-            list(pool.map(np.sum, arrays))
-            best = min(best, time.perf_counter() - began)
-    return threads * size / best / 1e9
 
 
 def say(text):

@@ -1,8 +1,10 @@
 """What the figures of a benchmark depend on: the processor and its memory."""
 
 import os
+import pathlib
 import platform
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -14,15 +16,16 @@ def describe_host(threads=None):
 
 
 def cpu_model():
-    with open("/proc/cpuinfo") as file:
-        names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    """The processor's name, where the system tells it."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def bandwidth(threads, size=2**28, repeats=10):
     """GB/s that `threads` threads read of a float32 array of `size` bytes, larger than caches."""
-    from concurrent.futures import ThreadPoolExecutor
-
     parts = np.array_split(np.ones(size // 4, "float32"), threads)
     best = float("inf")
     with ThreadPoolExecutor(threads) as pool:

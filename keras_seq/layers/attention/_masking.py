@@ -76,9 +76,13 @@ def move_nan_to_key(key, value):
     Returns:
         `(key, value)` of the same shapes.
     """
-    finite = ops.all(_is_finite(value), axis=-1, keepdims=True)
-    nan = ops.cast(math.nan, key.dtype)
-    return ops.where(finite, key, nan), ops.where(finite, value, ops.zeros_like(value))
+    # One pass: a sum is finite where all terms are, short of terms near the largest number, which
+    # in 16 bit is no large one.
+    half = keras.backend.standardize_dtype(value.dtype) in ("float16", "bfloat16")
+    total = ops.sum(ops.cast(value, "float32") if half else value, axis=-1, keepdims=True)
+    finite = _is_finite(total)
+    nan = ops.where(finite, ops.cast(0, key.dtype), ops.cast(math.nan, key.dtype))
+    return key + nan, ops.where(finite, value, ops.cast(0, value.dtype))
 
 
 def _is_finite(x):
