@@ -5,7 +5,6 @@ import pytest
 from tests.examples.quick_run import run_quick
 
 pytest.importorskip("matplotlib")
-pytestmark = pytest.mark.xdist_group("gradient_flow")  # one run of the script for all
 
 ROW = re.compile(r"^(\S.*?) {2,}(\S+) +(\S+) +(\d+)%$", re.MULTILINE)
 STEPS_BACK = 20 - 1

@@ -8,7 +8,6 @@ import pytest
 from tests.examples.quick_run import run_quick
 
 ROOT = pathlib.Path(__file__).parents[2]
-pytestmark = pytest.mark.xdist_group("translate")  # one run of the script for all
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,12 @@ XLA compiles anew for each set of shapes. A length that the graph does not know 
 up to a power of two; the loop still ends after the steps that there are, and costs no more of them.
 """
 
+import platform
+
 import keras
 import tensorflow as tf
 from tensorflow.python.eager import record
+from tensorflow.python.framework import config
 from tensorflow.python.ops import control_flow_util
 
 from keras_seq.layers._keras_private import is_graph_of_trainer
@@ -32,9 +35,15 @@ def compiles_itself():
     graph, which may be on its way into a file: LiteRT takes no XLA function, and TensorFlow Serving
     none by default.
     """
-    if tf.executing_eagerly() or are_loops_plain() or in_xla():
+    if tf.executing_eagerly() or are_loops_plain() or in_xla() or not _has_xla():
         return False
     return record.could_possibly_record() or is_graph_of_trainer(tf.compat.v1.get_default_graph())
+
+
+def _has_xla():
+    """Whether TensorFlow has XLA here, for what Keras, too, compiles with it."""
+    on_metal = platform.system() == "Darwin" and bool(tf.config.list_physical_devices("GPU"))
+    return not on_metal and not config.is_op_determinism_enabled()
 
 
 def self_compiled(loop, carry, xs):
