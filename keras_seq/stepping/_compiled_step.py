@@ -86,6 +86,9 @@ def can_compile(x, state, mask):
     if backend == "jax":
         import jax
 
-        traced = any(isinstance(value, jax.core.Tracer) for value in flat)
-        return not (traced or in_stateless_scope())
+        known = all(
+            isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer)
+            for value in flat
+        )
+        return known and not in_stateless_scope()
     return False

@@ -50,7 +50,7 @@ def test_eight_devices_give_the_weights_and_tokens_of_one():
     assert report["same tokens"]
     names = {path.rsplit("/")[-1] for path in report["divided"]}
     assert names == set(BLOCK) - {"linear_kernel", "linear_bias"} | {"kernel"}
-    assert report["state"].count("f32[2,1,8,4]") == 2  # the cache: one head of four on each device
+    assert report["state"].count("f32[2,1,12,4]") == 2  # the cache: one head of four on each device
 
 
 @pytest.mark.parametrize("family", ["decoder_only_transformer", "transformer"])
