@@ -5,6 +5,8 @@ import pathlib
 
 import pytest
 
+from tests.conftest import _COSTLY_ON_JAX
+
 PACKAGE = pathlib.Path(__file__).parents[1] / "keras_seq"
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE)
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
@@ -111,3 +113,14 @@ def test_a_module_that_defines_its_own_name_begins_with_an_underscore():
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == path.stem
     ]
     assert shadowed == []
+
+
+def test_every_test_that_is_left_out_on_jax_exists():
+    folder = PACKAGE.parent / "tests"
+    defined = {
+        node.name
+        for path in folder.rglob("test_*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert defined >= _COSTLY_ON_JAX
