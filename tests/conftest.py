@@ -110,3 +110,17 @@ def _seeded():
 
     keras.utils.set_random_seed(0)
     keras.backend.clear_session(free_memory=False)  # a collection takes 0.4 s, more than most tests
+
+
+@pytest.fixture(autouse=True)
+def _classes_stay_registered():
+    """A class that a test registers under the name of another takes its place in that test alone.
+
+    The code of the documentation, for one, is run by more than one file.
+    """
+    import keras
+
+    registered = keras.saving.get_custom_objects()
+    before = dict(registered)
+    yield
+    registered.update(before)
