@@ -18,11 +18,11 @@ demo: $(VENV)/demo.done
 	$(BIN)/python examples/translate.py
 
 # Two runs: everything on TensorFlow; then layers, models, stepping, generation and training on JAX,
-# where TensorFlow cannot be imported. The tests of a file run in one process, for they share costly
-# fixtures.
+# where TensorFlow cannot be imported. On TensorFlow the tests of a file run in one process, for they
+# share costly fixtures.
 test: $(VENV)/test.done
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist loadfile -q --without-tensorflow $(ON_JAX)
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 -q --without-tensorflow $(ON_JAX)
 
 check: $(VENV)/check.done
 	$(BIN)/ruff check .
