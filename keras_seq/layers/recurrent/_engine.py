@@ -191,7 +191,7 @@ def _run_gated(cell, x, state, inputs, initial, loop, explicit, recompute):
 
     def run(arrays, state, dropped, weights):
         """The loop over (T, B, ...) arrays, the inputs x among them: `((T, B, U), state)`."""
-        groups = loops.row_groups(arrays["x"], cell)
+        groups = loops.row_groups(arrays["x"], cell, compile)
         parts = []
         for rows, _ in groups:
             taken = {name: rows(array, axis=1) for name, array in arrays.items()}

@@ -147,8 +147,8 @@ def records_gradients():
     return False
 
 
-def row_groups(x, cell):
-    """Groups of the rows of x, (T, B, D).
+def row_groups(x, cell, compile=False):
+    """Groups of the rows of x, (T, B, D); `compile` as of the loop that runs over them.
 
     Each is a pair of functions: `take(array, axis)`, its rows of an array whose batch axis is
     `axis`, and `new(result, axis)`, what of its results no earlier group has.
@@ -161,7 +161,7 @@ def row_groups(x, cell):
     if BACKEND == "tensorflow":
         from keras_seq.layers.recurrent._scan_tensorflow import row_groups
 
-        return row_groups(x, cell)
+        return row_groups(x, cell, compile)
     return [(lambda array, axis=0: array, lambda array, axis=0: array)]
 
 

@@ -68,14 +68,13 @@ def scan(
     if in_place and known and steps_per_iteration > 1 and not reverse and not overwritten:
         return _scan_in_blocks(body, carry, xs, like, steps_per_iteration)
 
-    def plain(loop, carry, xs):
-        return loop(carry, xs, None)
-
     def loop(carry, xs, time):
         return _loop(body, carry, xs, like, reverse, overwritten, sliced, in_place, time)
 
-    run = self_compiled if compile and compiles_itself() else plain
-    carry, outputs, changed = run(loop, carry, xs)
+    if compile and compiles_itself():
+        carry, outputs, changed = self_compiled(loop, carry, xs)
+    else:
+        carry, outputs, changed = loop(carry, xs, None)
     after = [{**part, **new} for part, new in zip(xs, changed, strict=True)]
     return carry, outputs, after
 
@@ -248,13 +247,13 @@ def records_gradients():
     return record.could_possibly_record()
 
 
-def row_groups(x, cell):
+def row_groups(x, cell, compile):
     """See `_scan.row_groups`."""
     batch = x.shape[1]
     kernel = cell.recurrent_kernel
     too_large = kernel.shape[0] * kernel.shape[1] * 4 > _LARGEST_KERNEL
     too_few = batch is not None and batch < 4 * _GROUPS
-    if too_large or too_few or not (in_xla() or compiles_itself()):
+    if too_large or too_few or not (in_xla() or (compile and compiles_itself())):
         return [(lambda array, axis=0: array, lambda array, axis=0: array)]
     if batch is None:
         batch = tf.shape(x)[1]
