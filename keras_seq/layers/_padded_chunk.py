@@ -10,17 +10,16 @@ import contextvars
 
 from keras import ops
 
+from keras_seq.layers._scoped import scoped
+
 _count = contextvars.ContextVar("padded_chunk", default=None)
 
 
 @contextlib.contextmanager
 def padded_chunk(count):
     """States go on after `count` steps of what is called inside, an int32 scalar tensor."""
-    token = _count.set(count)
-    try:
+    with scoped(_count, count):
         yield
-    finally:
-        _count.reset(token)
 
 
 def steps_in(x):

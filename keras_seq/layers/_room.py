@@ -3,6 +3,8 @@
 import contextlib
 import contextvars
 
+from keras_seq.layers._scoped import scoped
+
 _recorded = contextvars.ContextVar("recorded_rooms", default=None)
 
 
@@ -13,11 +15,8 @@ def recorded_rooms():
     Gives a list that gets `(position, new, length, hint)`, the position a symbolic tensor.
     """
     rooms = []
-    token = _recorded.set(rooms)
-    try:
+    with scoped(_recorded, rooms):
         yield rooms
-    finally:
-        _recorded.reset(token)
 
 
 def check_room(position, new, length, hint="Pass a larger `max_length` to `get_initial_state`."):

@@ -11,17 +11,16 @@ import contextvars
 
 from keras import ops
 
+from keras_seq.layers._scoped import scoped
+
 _hoisted = contextvars.ContextVar("hoisted_kernels", default=None)
 
 
 @contextlib.contextmanager
 def hoisted_kernels():
     """Layers whose `get_initial_state` is asked for inside have their matrices made there."""
-    token = _hoisted.set({})
-    try:
+    with scoped(_hoisted, {}):
         yield
-    finally:
-        _hoisted.reset(token)
 
 
 def hoist(kernel, shape, dtype):

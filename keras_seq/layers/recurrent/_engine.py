@@ -13,6 +13,7 @@ import dataclasses
 import keras
 from keras import ops
 
+from keras_seq.layers._scoped import scoped
 from keras_seq.layers.recurrent import _cell_protocol as protocol
 from keras_seq.layers.recurrent import _scan as loops
 from keras_seq.layers.recurrent._bptt import explicit_run
@@ -67,11 +68,8 @@ def recurrence_form(choose):
         form = choose(layer)
         return outer(layer) if form is None and outer is not None else form
 
-    token = _choose_form.set(choose_or_outer)
-    try:
+    with scoped(_choose_form, choose_or_outer):
         yield
-    finally:
-        _choose_form.reset(token)
 
 
 def form_of(layer):

@@ -3,6 +3,8 @@
 import contextlib
 import contextvars
 
+from keras_seq.layers._scoped import scoped
+
 _asked_for = contextvars.ContextVar("plain_loops", default=False)
 
 
@@ -36,11 +38,8 @@ def plain_loops():
     print(len(traced.outputs))  # 5
     ```
     """
-    token = _asked_for.set(True)
-    try:
+    with scoped(_asked_for, True):
         yield
-    finally:
-        _asked_for.reset(token)
 
 
 def are_loops_plain():
