@@ -112,15 +112,29 @@ def _seeded():
     keras.backend.clear_session(free_memory=False)  # a collection takes 0.4 s, more than most tests
 
 
-@pytest.fixture(autouse=True)
-def _classes_stay_registered():
-    """A class that a test registers under the name of another takes its place in that test alone.
+# The collections that `register_...` functions add to.
+_REGISTERED = (
+    ("keras_seq.export._target", "_TARGETS"),
+    ("keras_seq.stepping.pointwise", "_registered"),
+    ("keras_seq.stepping.pointwise", "_registered_functions"),
+)
 
-    The code of the documentation, for one, is run by more than one file.
+
+@pytest.fixture(autouse=True)
+def _what_a_test_registers_ends_with_it():
+    """Which tests share a process differs from run to run, and so do the names registered in it.
+
+    The code of the documentation, for one, registers targets and classes, and is run by more than
+    one file.
     """
     import keras
 
-    registered = keras.saving.get_custom_objects()
-    before = dict(registered)
+    classes = keras.saving.get_custom_objects()  # a test may import modules: what is new stays
+    classes_before = dict(classes)
+    kept = [getattr(sys.modules[m], name) for m, name in _REGISTERED if m in sys.modules]
+    before = [collection.copy() for collection in kept]
     yield
-    registered.update(before)
+    classes.update(classes_before)
+    for collection, copy in zip(kept, before):
+        collection.clear()
+        collection.extend(copy) if isinstance(copy, list) else collection.update(copy)
