@@ -135,6 +135,6 @@ def _what_a_test_registers_ends_with_it():
     before = [collection.copy() for collection in kept]
     yield
     classes.update(classes_before)
-    for collection, copy in zip(kept, before):
+    for collection, copy in zip(kept, before, strict=True):
         collection.clear()
         collection.extend(copy) if isinstance(copy, list) else collection.update(copy)
