@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "models": {"layers"},
     "training": {"layers", "stepping"},
     "plots": {"layers"},
-    "data": set(),
+    "data": {"training"},
     "testing": set(),
 }
 PRIVATE_KERAS = {

@@ -45,7 +45,7 @@ def load(name, split=None, data_dir=None):
     """
     builder = find_builder(name, data_dir=data_dir)
     if not is_folder(builder):
-        _prepare(builder, name)
+        prepare(builder, name)
     splits = list(builder.info.splits)
     if split is None:
         return {split: builder.as_dataset(split=split) for split in splits}
@@ -153,6 +153,18 @@ def find_builder(name, data_dir=None):
             "The dataset must be a name of tfds.list_builders() or the path of an existing folder "
             f"with {_LAYOUT}. Received: {name!r}{hint}"
         ) from None  # the original lists all of the hundreds of names
+    except (ValueError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        if reason.startswith("Parsing builder name"):  # then comes a lecture about its syntax
+            raise ValueError(
+                f"The dataset's folder {path!r} does not exist (seen from {os.getcwd()!r}), and "
+                f"{name!r} is no name of a TFDS dataset, `name`, `name/config` or "
+                "`name/config:1.0.0`. Correct the path or the name."
+            ) from None
+        raise ValueError(
+            f"The dataset {name!r} does not exist in this form: {reason} Leave config and version "
+            "out for the default."
+        ) from None
 
 
 def is_folder(builder):
@@ -193,7 +205,7 @@ def _folder_builder(path):
     return builder
 
 
-def _prepare(builder, name):
+def prepare(builder, name):
     try:
         builder.download_and_prepare()
     except OSError as error:  # what requests raises is an OSError too

@@ -1,0 +1,147 @@
+"""A plan of batches and what fills one -> a `tf.data.Dataset` for `fit`.
+
+Orders depend on the seed and the number of the pass alone, so a pipeline can begin at any batch.
+TensorFlow's autotuning is off: its thread sleeps up to a minute at a time, and `fit` may wait for
+the last sleep before it returns. What it would find out is fixed here.
+"""
+
+import os
+
+import numpy as np
+import tensorflow as tf
+
+WORKERS = min(4, os.cpu_count() or 1)  # batches filled at a time
+PREFETCH = 4  # batches that wait for `fit`
+
+
+def make_dataset(plan, fill, *, shuffle=False, seed=0):
+    """Batches in the order of a plan, or in another order each pass.
+
+    Args:
+        plan: a `BatchPlan`.
+        fill: function from `rows`, (n,) int64 row numbers, `lengths`, (C,) int64, and `key`, two
+            int64 that are others in each pass, to the tensors of a batch. It is traced by tf.data.
+        shuffle: whether each pass has an order of its own, of rows and of batches.
+        seed: int; which orders.
+
+    Returns:
+        A `tf.data.Dataset` of known cardinality. Its `from_step(step)` is an endless dataset that
+        begins at a batch of passes 0, 1, 2, ... end to end; what it gives depends on `step` alone,
+        and getting there costs nothing.
+    """
+    epoch = _epoch_of(plan, fill, shuffle, seed)
+
+    def from_step(step):
+        first, batch = divmod(int(step), max(len(plan), 1))
+        passes = tf.data.Dataset.range(first, np.iinfo("int64").max).flat_map(
+            lambda number: epoch(number, tf.where(number == first, batch, 0))
+        )
+        return finish(passes)
+
+    passes = tf.data.Dataset.range(1)
+    if shuffle:  # another number in each pass, the same ones in every process
+        passes = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
+    dataset = passes.flat_map(lambda number: epoch(number, 0))
+    dataset = finish(dataset.apply(tf.data.experimental.assert_cardinality(len(plan))))
+    dataset.from_step = from_step
+    return dataset
+
+
+def _epoch_of(plan, fill, shuffle, seed):
+    """Function from the number of a pass and its first batch to the dataset of its batches."""
+    count = len(plan.key)
+    by_key = np.argsort(plan.key, kind="stable")
+    is_sorted = bool(np.all(plan.key[1:] == plan.key[:-1]))
+    sort_key = tf.constant(plan.key.astype("int32"))
+    starts, sizes = tf.constant(plan.starts), tf.constant(plan.sizes)
+    lengths = tf.constant(plan.lengths)
+    fixed = [plan.length(c) for c in range(plan.lengths.shape[1])]
+
+    def epoch(number, first):
+        key = tf.stack([tf.cast(number, "int64"), tf.constant(seed, "int64")])
+        batches = tf.range(len(plan), dtype="int64")
+        rows = tf.constant(by_key)
+        if shuffle:
+            shuffled = tf.random.experimental.stateless_shuffle
+            rows = shuffled(tf.range(count, dtype="int64"), seed=key)
+            if not is_sorted:
+                rows = tf.gather(rows, tf.argsort(tf.gather(sort_key, rows), stable=True))
+            batches = shuffled(batches, seed=key + 1)
+
+        def batch(k):
+            start = starts[k]
+            chosen = rows[start : start + sizes[k]]
+            chosen = tf.ensure_shape(chosen, (plan.rows,))
+            return fill(chosen, _known(lengths[k], fixed), key)
+
+        dataset = tf.data.Dataset.from_tensor_slices(batches[first:])
+        return dataset.map(batch, num_parallel_calls=WORKERS, deterministic=True)
+
+    return epoch
+
+
+def _known(lengths, fixed):
+    """The lengths one by one, those that never differ as ints."""
+    return [lengths[c] if known is None else known for c, known in enumerate(fixed)]
+
+
+def finish(dataset):
+    """Prefetch, in a deterministic order, without autotuning."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.deterministic = True
+    return dataset.prefetch(PREFETCH).with_options(options)
+
+
+class Ragged:
+    """Rows of integers of different lengths, as one array and where each row begins.
+
+    Args:
+        values: (M,) array.
+        splits: (N + 1,) integers: row i is `values[splits[i]:splits[i + 1]]`.
+    """
+
+    def __init__(self, values, splits):
+        self.values = np.asarray(values)
+        self.splits = np.asarray(splits, "int64")
+
+    @classmethod
+    def of(cls, rows):
+        """Of a list of one-dimensional arrays, or a `tf.RaggedTensor`."""
+        if isinstance(rows, tf.RaggedTensor):
+            return cls(rows.values.numpy(), rows.row_splits.numpy())
+        lengths = [len(row) for row in rows]
+        values = np.concatenate([np.asarray(r, "int32") for r in rows] or [np.zeros(0, "int32")])
+        return cls(values, np.concatenate([[0], np.cumsum(lengths, dtype="int64")]))
+
+    def __len__(self):
+        return len(self.splits) - 1
+
+    def __getitem__(self, row):
+        return self.values[self.splits[row] : self.splits[row + 1]]
+
+    @property
+    def lengths(self):
+        return np.diff(self.splits)
+
+    def where(self, keep):
+        """The rows for which `keep`, (N,) booleans, is True."""
+        keep = np.asarray(keep, bool)
+        lengths = self.lengths
+        values = self.values[np.repeat(keep, lengths)]
+        return Ragged(values, np.concatenate([[0], np.cumsum(lengths[keep])]))
+
+    def padded(self):
+        """Function from row numbers (n,) and a length L to the rows, padded right: (n, L)."""
+        # One place more, so that an empty table can be read from.
+        values = tf.constant(np.concatenate([self.values, np.zeros(1, self.values.dtype)]))
+        begins, ends = tf.constant(self.splits[:-1]), tf.constant(self.splits[1:])
+        last = len(self.values)
+
+        def gather(rows, length, pad=0):
+            places = tf.gather(begins, rows)[:, None] + tf.range(length, dtype="int64")
+            inside = places < tf.gather(ends, rows)[:, None]
+            ids = tf.gather(values, tf.minimum(places, last))
+            return tf.where(inside, ids, tf.constant(pad, ids.dtype))
+
+        return gather

@@ -1,0 +1,268 @@
+"""Anything with examples in it -> its splits, columns, and what is known about them."""
+
+import dataclasses
+import itertools
+import os
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from keras_seq.data._load import find_builder, is_folder, prepare
+from keras_seq.data._splits import ALIASES, our_splits
+
+
+@dataclasses.dataclass
+class Source:
+    """Where examples come from.
+
+    Attributes:
+        name: what the user called it.
+        splits: dict from `train`, `validation` and `test`, as far as they exist, to a
+            `tf.data.Dataset` of dicts.
+        spec: dict from column to `tf.TensorSpec`.
+        features: dict from column to its TFDS feature; empty where it is no TFDS dataset.
+        supervised: `(input column, target column)`, or `()` where nothing says.
+        sizes: dict from split to its number of examples, as far as it is known.
+    """
+
+    name: str
+    splits: dict
+    spec: dict
+    features: dict
+    supervised: tuple
+    sizes: dict
+
+    def column(self, argument, name, default, is_right, what):
+        """The column to take for an argument.
+
+        Args:
+            argument: name of the argument, for messages.
+            name: what the user passed, or `None`.
+            default: column to take then, or `None` for the only one that is right.
+            is_right: function from a column's spec to whether it can be taken.
+            what: what such a column holds, for messages.
+
+        Raises:
+            ValueError: if the column does not exist or holds something else, or none or several
+                could be taken.
+        """
+        right = [c for c, spec in self.spec.items() if is_right(spec)]
+        if name is None and default is not None and default in right:
+            return default
+        if name is None and len(right) == 1:
+            return right[0]
+        if name is None or name not in right:
+            got = "none" if name is None else f"{name!r}"
+            if name is not None and name in self.spec:
+                got += f" with {self.spec[name]}"
+            raise ValueError(
+                f"`{argument}` must be a column with {what}, of {sorted(right)}. The dataset "
+                f"{self.name!r} has the columns {sorted(self.spec)}. Received: {got}"
+            )
+        return name
+
+
+def is_text(spec):
+    """Whether a column holds one text an example."""
+    return spec.dtype == tf.string and spec.shape.rank == 0
+
+
+def is_number(spec):
+    """Whether a column holds one integer an example."""
+    return spec.dtype.is_integer and spec.shape.rank == 0
+
+
+def open_source(dataset, data_dir=None, read_path=None):
+    """Opens what a task was given.
+
+    Args:
+        dataset: name of a TFDS dataset, with config and version if wanted; the path of a folder or
+            file, which the task can read; a `tf.data.Dataset` of dicts or of `(input, target)`;
+            or a dict from split name to such datasets.
+        data_dir: where TFDS keeps its datasets.
+        read_path: function from a path to a dict from split name to datasets of dicts, or `None`
+            for the folders that `keras_seq.data.load` reads.
+
+    Returns:
+        A `Source`.
+
+    Raises:
+        TypeError, ValueError, ConnectionError: as `keras_seq.data.load`.
+    """
+    features, supervised, sizes = {}, (), {}
+    if isinstance(dataset, tf.data.Dataset):
+        name, splits = "tf.data.Dataset", {"train": dataset}
+    elif isinstance(dataset, dict):
+        name, splits = f"tf.data.Datasets of {sorted(dataset)}", dataset
+    else:
+        name = dataset if isinstance(dataset, (str, os.PathLike)) else repr(dataset)
+        splits = _of_path(dataset, read_path)
+        if splits is None:
+            builder = find_builder(dataset, data_dir=data_dir)
+            if not is_folder(builder):
+                prepare(builder, dataset)
+            if isinstance(builder.info.features, tfds.features.FeaturesDict):
+                features = dict(builder.info.features.items())
+            keys = builder.info.supervised_keys
+            supervised = keys if isinstance(keys, tuple) and len(keys) == 2 else ()
+            sizes = {s: info.num_examples for s, info in builder.info.splits.items()}
+            sizes = our_splits(sizes)
+            splits = {s: builder.as_dataset(split=s) for s in our_splits(_named(builder)).values()}
+    splits = our_splits(splits)
+    if "train" not in splits:
+        raise ValueError(
+            f"The dataset {str(name)!r} must have a split 'train'. Received: {sorted(dataset)}"
+            if isinstance(dataset, dict)
+            else f"The dataset {str(name)!r} must have a split 'train', and has none."
+        )
+    named = {split: _with_columns(split, d) for split, d in splits.items()}
+    if not supervised and isinstance(_element(splits["train"]), tuple):
+        supervised = ("input", "target")
+    return Source(
+        name=os.fspath(name),
+        splits=named,
+        spec=_element(named["train"]),
+        features=features,
+        supervised=supervised if all(isinstance(key, str) for key in supervised) else (),
+        sizes=sizes,
+    )
+
+
+def _named(builder):
+    return {name: name for name in builder.info.splits}
+
+
+def _of_path(dataset, read_path):
+    """What a task's own reader makes of a path, or `None` where it is none."""
+    if read_path is None or not isinstance(dataset, (str, os.PathLike)):
+        return None
+    path = os.path.expanduser(os.fspath(dataset))
+    registered = isinstance(dataset, str) and dataset in tfds.list_builders(
+        with_community_datasets=False
+    )
+    return read_path(path) if os.path.exists(path) and not registered else None
+
+
+def _element(dataset):
+    return getattr(dataset, "element_spec", None)
+
+
+def _with_columns(split, dataset):
+    """The dataset, its elements dicts of named columns."""
+    spec = _element(dataset)
+    if isinstance(spec, dict):
+        return dataset
+    if isinstance(spec, tuple) and len(spec) == 2:
+        return dataset.map(lambda x, y: {"input": x, "target": y})
+    raise TypeError(
+        f"The dataset's split {split!r} must be an unbatched tf.data.Dataset of dicts with named "
+        f"columns, or of (input, target). Received: {type(dataset).__name__} with elements {spec}"
+    )
+
+
+def read_columns(source, columns, *, errors="raise", texts=()):
+    """Reads columns of every split into memory.
+
+    Args:
+        source: a `Source`.
+        columns: names of columns.
+        errors: `"raise"`, or `"skip"`: leave out and count records that cannot be read.
+        texts: those of the columns that hold text, which is decoded.
+
+    Returns:
+        `(columns, dropped)`: a dict from split to a dict from column to a list of `str` or an
+        array (N, ...) (a list of arrays where shapes differ), and a dict from split to the counts
+        of what was left out, by reason.
+
+    Raises:
+        ValueError: if a split is empty or a record cannot be read; it names split and record.
+    """
+    check_errors(errors)
+    read, dropped = {}, {}
+    for split, dataset in source.splits.items():
+        dropped[split] = {}
+        read[split] = _read(source, split, dataset, columns, errors, texts, dropped[split])
+        if len(read[split][columns[0]]) == 0:
+            raise ValueError(
+                f"The split {split!r} of {source.name!r} has no examples"
+                + (f" that can be read ({dropped[split]})" if dropped[split] else "")
+                + ". Give it some, or leave the split out."
+            )
+    return read, dropped
+
+
+def check_errors(errors):
+    if errors not in ("raise", "skip"):
+        raise ValueError(f"`errors` must be 'raise' or 'skip'. Received: {errors!r}")
+
+
+def _read(source, split, dataset, columns, errors, texts, dropped):
+    chosen = dataset.map(lambda row: {name: row[name] for name in columns})
+    same = all(source.spec[name].shape.is_fully_defined() for name in columns)
+    chosen = chosen.batch(1024) if same else chosen.ragged_batch(1024)
+    rows = {name: [] for name in columns}
+    number = 0
+    iterator = iter(chosen)
+    while True:
+        try:
+            batch = next(iterator, None)
+        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+            known = source.sizes.get(split)
+            if errors == "skip":
+                dropped["unreadable"] = known - number if known else 1
+                break
+            raise ValueError(
+                f"Records {number:,} and up of split {split!r} of {source.name!r} cannot be read: "
+                f"{error.message.splitlines()[0][:200]}. Make the file again, or pass "
+                "errors='skip' to leave out and count what cannot be read."
+            ) from None
+        if batch is None:
+            break
+        batch = {name: _unpacked(batch[name]) for name in columns}
+        keep = np.ones(len(batch[columns[0]]), bool)
+        for name in texts:
+            batch[name] = _decoded(source, split, name, batch[name], number, errors, keep, dropped)
+        number += len(keep)
+        for name in columns:
+            rows[name] += [item for item, kept in zip(batch[name], keep, strict=True) if kept]
+    return {
+        name: np.stack(items) if same and name not in texts and items else items
+        for name, items in rows.items()
+    }
+
+
+def _unpacked(tensor):
+    """One item an example: arrays, or bytes."""
+    if not isinstance(tensor, tf.RaggedTensor):
+        return list(tensor.numpy())
+    if tensor.ragged_rank > 1:
+        return [row.to_tensor().numpy() for row in tensor]
+    values, splits = tensor.values.numpy(), tensor.row_splits.numpy()
+    return [values[a:b] for a, b in itertools.pairwise(splits)]
+
+
+def _decoded(source, split, name, items, number, errors, keep, dropped):
+    texts = []
+    for i, item in enumerate(items):
+        try:
+            texts.append(item.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            if errors == "raise":
+                raise ValueError(
+                    f"Record {number + i:,} of split {split!r} of {source.name!r} is no UTF-8 in "
+                    f"column {name!r}, byte {error.start}: {item[:40]!r}. Convert the data, or "
+                    "pass errors='skip' to leave out and count such records."
+                ) from None
+            texts.append("")
+            keep[i] = False
+            dropped["not_utf8"] = dropped.get("not_utf8", 0) + 1
+    return texts
+
+
+def check_split_names(splits):
+    """Refuses a dict of datasets whose keys are no names of splits."""
+    known = [name for names in ALIASES.values() for name in names]
+    others = sorted(set(splits) - set(known))
+    if others:
+        raise ValueError(f"Splits must be among {known}. Received: {others}")

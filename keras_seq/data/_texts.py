@@ -1,0 +1,85 @@
+"""Files of text -> examples, and texts -> token ids."""
+
+import glob
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from keras_seq.data._pipeline import Ragged
+from keras_seq.data._splits import ALIASES
+
+_ROWS = 1024  # texts tokenized at a time
+
+
+def read_text_files(path):
+    """Reads a text file, or a folder of them: one example a line, or a file.
+
+    Args:
+        path: a text file, which becomes the train split, one example a line that is not empty; or
+            a folder with `train.txt` and perhaps `validation.txt` and `test.txt`, likewise; or with
+            a folder `train` of text files, each of which is one example.
+
+    Returns:
+        Dict from split to a `tf.data.Dataset` of `{"text": string}`.
+
+    Raises:
+        ValueError: if the folder has another layout.
+    """
+    if os.path.isfile(path):
+        return {"train": _lines(path)}
+    splits = {}
+    for names in ALIASES.values():
+        for name in names:
+            file, folder = os.path.join(path, f"{name}.txt"), os.path.join(path, name)
+            files = sorted(glob.glob(os.path.join(glob.escape(folder), "**/*.txt"), recursive=True))
+            if os.path.isfile(file):
+                splits[name] = _lines(file)
+            elif files:
+                whole = tf.data.Dataset.from_tensor_slices(files)
+                splits[name] = whole.map(lambda file: {"text": tf.io.read_file(file)})
+    if not splits:
+        found = sorted(os.listdir(path))[:5]
+        raise ValueError(
+            f"The folder {path!r} must hold text: train.txt, one example a line, or a folder "
+            f"train of files *.txt, one example each. Received: {found or 'an empty folder'}"
+        )
+    return splits
+
+
+def _lines(path):
+    return tf.data.TextLineDataset(path).map(lambda line: {"text": line})
+
+
+def tokenize(tokenizer, texts, what="texts"):
+    """Token ids of texts, with a progress bar where it takes long.
+
+    Args:
+        tokenizer: a tokenizer of `train_tokenizer`.
+        texts: list of `str`.
+        what: what they are, for the progress bar.
+
+    Returns:
+        `Ragged` of int32 ids.
+    """
+    import tqdm
+
+    if not texts:
+        return Ragged(np.zeros(0, "int32"), [0])
+    values, lengths = [], []
+    # In tf.data the tokenizer runs in TensorFlow whatever Keras' backend is.
+    with tf.device("cpu"):
+        batches = tf.data.Dataset.from_tensor_slices(texts).batch(_ROWS)
+        batches = batches.map(tokenizer, num_parallel_calls=2, deterministic=True)
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        batches = batches.with_options(options)
+        bar = tqdm.tqdm(
+            total=len(texts), desc=f"Tokenizing {what}", unit="text", delay=2.0, leave=False
+        )
+        with bar:
+            for ids in batches:
+                values.append(ids.values.numpy().astype("int32"))
+                lengths.append(np.diff(ids.row_splits.numpy()))
+                bar.update(len(lengths[-1]))
+    return Ragged(np.concatenate(values), np.concatenate([[0], np.cumsum(np.concatenate(lengths))]))
