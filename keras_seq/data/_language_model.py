@@ -238,8 +238,7 @@ class _Batches:
 
 def _without_empty(texts, dropped):
     kept = [text for text in texts if text.strip()]
-    if len(kept) < len(texts):
-        dropped["empty"] = len(texts) - len(kept)
+    dropped["empty"] = len(texts) - len(kept)
     return kept
 
 
@@ -256,7 +255,7 @@ def _three_splits(texts, dropped, name):
     for split in ("test", "validation"):
         if split not in texts:
             text, texts[split] = text[: len(text) - size], [text[len(text) - size :]]
-            dropped.setdefault(split, {})
+            dropped[split] = dict.fromkeys(dropped["train"], 0)
     return {"train": [text], "validation": texts["validation"], "test": texts["test"]}
 
 
@@ -316,8 +315,7 @@ def _carried(documents, length, batches, dropped):
 
 def _documents(documents, length, batches, dropped):
     fits = documents.lengths < length
-    if not fits.all():
-        dropped["too_long"] = int((~fits).sum())
+    dropped["too_long"] = int((~fits).sum())
     documents = documents.where(fits)
     lengths = documents.lengths[:, None] + 1
     plan = _plan_documents(lengths, length, batches)

@@ -94,10 +94,10 @@ def finish(dataset):
 
 
 class Ragged:
-    """Rows of integers of different lengths, as one array and where each row begins.
+    """Rows of different lengths, as one array and where each row begins.
 
     Args:
-        values: (M,) array.
+        values: (M, ...) array.
         splits: (N + 1,) integers: row i is `values[splits[i]:splits[i + 1]]`.
     """
 
@@ -107,11 +107,11 @@ class Ragged:
 
     @classmethod
     def of(cls, rows):
-        """Of a list of one-dimensional arrays, or a `tf.RaggedTensor`."""
+        """Of a list of arrays (T, ...), or a `tf.RaggedTensor`."""
         if isinstance(rows, tf.RaggedTensor):
             return cls(rows.values.numpy(), rows.row_splits.numpy())
         lengths = [len(row) for row in rows]
-        values = np.concatenate([np.asarray(r, "int32") for r in rows] or [np.zeros(0, "int32")])
+        values = np.concatenate([np.asarray(row) for row in rows] or [np.zeros(0, "int32")])
         return cls(values, np.concatenate([[0], np.cumsum(lengths, dtype="int64")]))
 
     def __len__(self):
@@ -131,10 +131,20 @@ class Ragged:
         values = self.values[np.repeat(keep, lengths)]
         return Ragged(values, np.concatenate([[0], np.cumsum(lengths[keep])]))
 
+    def shortened(self, longest, keep="first"):
+        """The rows, of each the first or the last so many entries at most."""
+        lengths = np.minimum(self.lengths, longest)
+        number = np.arange(len(self.values)) - np.repeat(self.splits[:-1], self.lengths)
+        if keep == "last":
+            number -= np.repeat(self.lengths - lengths, self.lengths)
+        kept = (number >= 0) & (number < np.repeat(lengths, self.lengths))
+        return Ragged(self.values[kept], np.concatenate([[0], np.cumsum(lengths)]))
+
     def padded(self):
-        """Function from row numbers (n,) and a length L to the rows, padded right: (n, L)."""
+        """Function from row numbers (n,) and a length L to the rows, padded right: (n, L, ...)."""
         # One place more, so that an empty table can be read from.
-        values = tf.constant(np.concatenate([self.values, np.zeros(1, self.values.dtype)]))
+        one = np.zeros_like(self.values, shape=(1, *self.values.shape[1:]))
+        values = tf.constant(np.concatenate([self.values, one]))
         begins, ends = tf.constant(self.splits[:-1]), tf.constant(self.splits[1:])
         last = len(self.values)
 
@@ -142,6 +152,9 @@ class Ragged:
             places = tf.gather(begins, rows)[:, None] + tf.range(length, dtype="int64")
             inside = places < tf.gather(ends, rows)[:, None]
             ids = tf.gather(values, tf.minimum(places, last))
+            inside = tf.reshape(
+                inside, [*tf.unstack(tf.shape(inside)), *[1] * (ids.shape.rank - 2)]
+            )
             return tf.where(inside, ids, tf.constant(pad, ids.dtype))
 
         return gather

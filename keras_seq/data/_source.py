@@ -116,13 +116,14 @@ def open_source(dataset, data_dir=None, read_path=None):
             if isinstance(dataset, dict)
             else f"The dataset {str(name)!r} must have a split 'train', and has none."
         )
-    named = {split: _with_columns(split, d) for split, d in splits.items()}
+    by_name = {split: _with_columns(split, d) for split, d in splits.items()}
+    spec = _element(by_name["train"])
     if not supervised and isinstance(_element(splits["train"]), tuple):
         supervised = ("input", "target")
     return Source(
         name=os.fspath(name),
-        splits=named,
-        spec=_element(named["train"]),
+        splits=by_name,
+        spec={column: spec[column] for column in features or spec},
         features=features,
         supervised=supervised if all(isinstance(key, str) for key in supervised) else (),
         sizes=sizes,

@@ -75,7 +75,7 @@ def complete(columns, key, dropped=None):
         splits[split] = {name: pick(items, held) for name, items in splits["train"].items()}
         splits["train"] = {name: pick(items, rest) for name, items in splits["train"].items()}
         if dropped is not None:
-            dropped.setdefault(split, {})
+            dropped[split] = dict.fromkeys(dropped["train"], 0)
     return {name: splits[name] for name in ALIASES}
 
 

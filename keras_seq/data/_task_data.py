@@ -63,12 +63,15 @@ class TaskData:
         """Dict from split name to the counts of left out or changed examples, by reason."""
         return {name: dict(summary.dropped) for name, summary in self.summaries.items()}
 
+    def _title(self):
+        return self.dataset
+
     def _facts(self):
         """Further lines of the summary: pairs of a short name and a text."""
         return []
 
     def __repr__(self):
-        lines = [f"{type(self).__name__}: {self.dataset}"]
+        lines = [f"{type(self).__name__}: {self._title()}"]
         lines += [f"  {name:<11} {self._count(name)}" for name in self.summaries]
         lines += [f"  {name:<11} {text}" for name, text in self._facts()]
         return "\n".join(lines)

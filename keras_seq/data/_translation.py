@@ -1,21 +1,37 @@
 """Parallel text, by name or from a folder -> batches for a sequence-to-sequence model."""
 
 import dataclasses
-import itertools
-import os
 
+import numpy as np
 import tensorflow as tf
 
-from keras_seq.data._batching import choose_shapes, make_batches, merge_small_buckets
-from keras_seq.data._load import find_builder
-from keras_seq.data._parallel_text import choose_columns, read_splits
-from keras_seq.data._tokenizers import END_ID, PAD_ID, START_ID, train_tokenizer
+from keras_seq.data._arguments import (
+    check_budget,
+    check_one_of,
+    check_positive,
+    check_tokenizer,
+    checked_buckets,
+)
+from keras_seq.data._batch_plan import (
+    choose_shapes,
+    first_shapes,
+    merge_small_shapes,
+    plan_batches,
+    rows_of,
+)
+from keras_seq.data._parallel_text import choose_columns
+from keras_seq.data._pipeline import make_dataset
+from keras_seq.data._source import check_errors, open_source, read_columns
+from keras_seq.data._splits import complete, pick
+from keras_seq.data._task_data import SplitSummary, TaskData, share_unknown
+from keras_seq.data._texts import tokenize
+from keras_seq.data._tokenizers import END_ID, PAD_ID, START_ID, UNKNOWN_ID, train_tokenizer
 
 LONGEST_DEFAULT = 128
 
 
-@dataclasses.dataclass(repr=False)
-class TranslationData:
+@dataclasses.dataclass(repr=False, kw_only=True)
+class TranslationData(TaskData):
     """What `translation` returns; `print` shows a summary.
 
     Attributes:
@@ -28,44 +44,37 @@ class TranslationData:
         source_tokenizer, target_tokenizer: KerasHub tokenizers; the first ends with the end id.
         source_length, target_length: The longest S and T of a batch.
         columns: `(source, target)`, their names in the dataset.
-        dataset: The name or folder.
-        dropped: Dict from split name to `{"empty": ..., "too_long": ...}`, pairs not in its
-            batches.
-        shapes: The list of `(S, T)` of the batches, one a bucket.
+        shapes: The list of `(S, T)` of the batches, one a bucket; `None` where each batch has a
+            shape of its own.
         start_id, end_id, pad_id: 2, 3, 0.
+        dataset, summaries, dropped, sample: see `describe`.
     """
 
-    train: tf.data.Dataset
-    validation: tf.data.Dataset
-    test: tf.data.Dataset
     texts: dict
     source_tokenizer: object
     target_tokenizer: object
     source_length: int
     target_length: int
     columns: tuple
-    dataset: str
-    dropped: dict
     shapes: list
     start_id: int = START_ID
     end_id: int = END_ID
     pad_id: int = PAD_ID
 
-    def __repr__(self):
-        def count(name):
-            dropped = self.dropped[name]
-            pairs = len(self.texts[name][0]) - dropped["too_long"]
-            reasons = ", ".join(f"{n:,} {why.replace('_', ' ')}" for why, n in dropped.items() if n)
-            return f"{pairs:,} pairs" + (f" (dropped: {reasons})" if reasons else "")
+    unit = "pairs"
 
+    def _title(self):
+        return f"{self.dataset}, {self.columns[0]} -> {self.columns[1]}"
+
+    def _facts(self):
         sizes = [t.vocabulary_size() for t in (self.source_tokenizer, self.target_tokenizer)]
-        lines = [f"TranslationData: {self.dataset}, {self.columns[0]} -> {self.columns[1]}"]
-        lines += [f"  {name:<11} {count(name)}" for name in ("train", "validation", "test")]
-        lines.append(f"  vocabulary  source {sizes[0]:,}, target {sizes[1]:,}")
-        lines.append(f"  lengths     source {self.source_length}, target {self.target_length}")
-        if len(self.shapes) > 1:
-            lines.append(f"  buckets     {', '.join(f'{s} x {t}' for s, t in self.shapes)}")
-        return "\n".join(lines)
+        facts = [
+            ("vocabulary", f"source {sizes[0]:,}, target {sizes[1]:,}"),
+            ("lengths", f"source {self.source_length}, target {self.target_length}"),
+        ]
+        if self.shapes and len(self.shapes) > 1:
+            facts.append(("buckets", ", ".join(f"{s} x {t}" for s, t in self.shapes)))
+        return facts
 
 
 def translation(
@@ -79,25 +88,32 @@ def translation(
     lowercase=False,
     source_length=None,
     target_length=None,
-    batch_size=64,
+    batch_size=None,
+    max_tokens=None,
     length_buckets=None,
+    static_shapes=False,
     seed=0,
     train_examples=None,
+    errors="raise",
     source_tokenizer=None,
     target_tokenizer=None,
 ):
     """Makes batches for a sequence-to-sequence model from parallel text.
 
-    Texts are tokenized once and kept in memory. All batches have one shape, or with
-    `length_buckets` one shape a bucket, because a model compiled with XLA is compiled anew for
-    each. No pair is ever cut: what is too long or has an empty side is left out and counted in
-    `dropped`. Training batches are full and shuffled anew in each pass (the pairs of the last,
-    incomplete batch of a pass wait for the next one); validation and test are complete, and in
-    the order of `texts` where there are no buckets. A missing validation or test split is held
-    out of the train split, 2 % and at most 2,000 pairs each, the same pairs every time.
+    Texts are tokenized once and kept in memory. Batches have one shape, because a model compiled
+    with XLA is compiled anew for each; with `length_buckets` or `static_shapes` they have a few;
+    with `max_tokens` alone, pairs are sorted by length and each batch is padded to its longest,
+    which wastes least. No pair is ever cut: what is too long or has an empty side is left out and
+    counted in `dropped`. Training batches are full (but those of `max_tokens` alone) and shuffled
+    anew in each pass (the pairs of the last, incomplete batch of a pass wait for the next one);
+    validation and test are complete, and in the order of `texts` where there is one shape. A
+    missing validation or test split is held out of the train split, 2 % and at most 2,000 pairs
+    each, the same pairs every time.
 
     Args:
-        dataset: Name of a TFDS dataset, or a folder of parallel text; see `keras_seq.data.load`.
+        dataset: Name of a TFDS dataset, or a folder of parallel text, see `keras_seq.data.load`;
+            a `tf.data.Dataset` of dicts or of `(source, target)`, unbatched; or a dict from split
+            name to such datasets.
         source, target: Names of the columns. None takes the dataset's `supervised_keys`, else
             its two languages.
         data_dir: Where TFDS keeps its datasets. None means TFDS' own default.
@@ -107,13 +123,19 @@ def translation(
         lowercase: Whether the tokenizers convert text to lower case (`texts` stay as they are).
         source_length, target_length: Greatest number of ids, the end or start id included. None
             takes the longest of train and validation, rounded up to a multiple of 8, at most 128.
-        batch_size: Pairs a batch.
+        batch_size: Pairs a batch, with `max_tokens` at most. None means 64, or as many as
+            `max_tokens` lets in.
+        max_tokens: Pairs times the longer side of a batch at most, padding included: short pairs
+            come in batches of many.
         length_buckets: Rising lengths such as `(16, 32, 64)`: a pair goes to the first bucket
             that holds both its sides, and its batch has that length (or `source_length` or
             `target_length` where that is less). The last bucket limits both lengths. A bucket
             with fewer than `batch_size` training pairs joins the next.
+        static_shapes: Whether batches have few shapes, each with one number of pairs, as XLA and
+            TPUs want it: `length_buckets`, or eight at most that fit the data.
         seed: Seed of the order of the training pairs.
         train_examples: Keep the first so many training pairs only.
+        errors: `"raise"`, or `"skip"` to leave out and count records that cannot be read.
         source_tokenizer, target_tokenizer: Tokenizers of `train_tokenizer` to use instead of
             training new ones; the source's with `add_end=True`, the target's without.
 
@@ -136,25 +158,35 @@ def translation(
     assert inputs["source"].shape == (32, data.source_length)
     ```
     """
-    numbers = {
-        "batch_size": batch_size,
-        "vocabulary_size": vocabulary_size,
-        "source_length": source_length,
-        "target_length": target_length,
-        "train_examples": train_examples,
-    }
-    for argument, value in numbers.items():
-        _check_positive(argument, value)
-    buckets = _check_buckets(length_buckets)
-    _check_tokenizer("source_tokenizer", source_tokenizer, ends=True)
-    _check_tokenizer("target_tokenizer", target_tokenizer, ends=False)
-    if tokenizer not in ("subword", "character"):
+    check_positive(
+        batch_size=batch_size,
+        max_tokens=max_tokens,
+        vocabulary_size=vocabulary_size,
+        source_length=source_length,
+        target_length=target_length,
+        train_examples=train_examples,
+    )
+    check_errors(errors)
+    buckets = checked_buckets(length_buckets)
+    check_tokenizer("source_tokenizer", source_tokenizer, ends=True)
+    check_tokenizer("target_tokenizer", target_tokenizer, ends=False)
+    check_one_of("tokenizer", tokenizer, ("subword", "character"))
+    if batch_size is None and max_tokens is None:
+        batch_size = 64
+
+    opened = open_source(dataset, data_dir)
+    names = choose_columns(opened, source, target)
+    columns, dropped = read_columns(opened, names, errors=errors, texts=names)
+    for split, pairs in columns.items():
+        columns[split] = _without_empty(pairs, dropped[split])
+    if not columns["train"][names[0]]:
         raise ValueError(
-            f"`tokenizer` must be 'subword' or 'character'. Received: {tokenizer!r}. Pass a "
-            "tokenizer of your own as `source_tokenizer` or `target_tokenizer`."
+            f"The dataset {opened.name!r} must have pairs in the columns {names} of its split "
+            f"'train'. Received: none with two sides ({dropped['train']})"
         )
-    columns = choose_columns(find_builder(dataset, data_dir=data_dir), source, target)
-    texts, empty = read_splits(dataset, columns, data_dir, train_examples)
+    columns = complete(columns, names[0], dropped)
+    texts = {split: tuple(pairs[name] for name in names) for split, pairs in columns.items()}
+    texts["train"] = tuple(column[:train_examples] for column in texts["train"])
 
     options = {"kind": tokenizer, "vocabulary_size": vocabulary_size, "lowercase": lowercase}
     if source_tokenizer is None:
@@ -162,118 +194,105 @@ def translation(
     if target_tokenizer is None:
         target_tokenizer = train_tokenizer(texts["train"][1], **options)
     ids = {
-        name: (_tokenize(source_tokenizer, s), _tokenize(target_tokenizer, t))
-        for name, (s, t) in texts.items()
+        split: (
+            tokenize(source_tokenizer, sources, f"{split} sources"),
+            tokenize(target_tokenizer, targets, f"{split} targets"),
+        )
+        for split, (sources, targets) in texts.items()
     }
 
     limit = buckets[-1] if buckets else None
     source_length = _length(source_length, [ids[n][0] for n in ("train", "validation")], 0, limit)
     target_length = _length(target_length, [ids[n][1] for n in ("train", "validation")], 1, limit)
-    shapes = [(min(b, source_length), min(b, target_length)) for b in buckets]
-    shapes = sorted({*shapes, (source_length, target_length)})
-    fitting, dropped = {}, {}
-    for name in ids:
-        fitting[name], too_long = _keep_fitting(*ids[name], shapes[-1])
-        dropped[name] = {"empty": empty[name], "too_long": too_long}
-    shapes = _training_shapes(fitting["train"], shapes, batch_size, dropped["train"])
-    train = make_batches(
-        *fitting["train"], shapes, batch_size, shuffle=True, seed=seed, drop_remainder=True
-    )
-    held_out = {n: make_batches(*fitting[n], shapes, batch_size) for n in ("validation", "test")}
+    longest = (source_length, target_length)
+    for split in ids:
+        ids[split] = _keep_fitting(ids[split], longest, dropped[split])
+    check_budget(max_tokens, max(int(_lengths(pairs).max(initial=0)) for pairs in ids.values()))
+
+    sizes = {"batch_size": batch_size, "max_tokens": max_tokens}
+    shapes = None
+    if buckets or static_shapes or max_tokens is None:
+        shapes = [(min(b, source_length), min(b, target_length)) for b in buckets]
+        shapes = sorted({*shapes, longest})
+        if static_shapes and not buckets:
+            shapes = choose_shapes(_lengths(ids["train"]), longest)
+        which = first_shapes(_lengths(ids["train"]), shapes)
+        shapes = merge_small_shapes(which, shapes, lambda shape: rows_of(shape, **sizes))
+    datasets, summaries = {}, {}
+    for split, pairs in ids.items():
+        is_train = split == "train"
+        full = is_train and shapes is not None
+        plan = plan_batches(_lengths(pairs), **sizes, shapes=shapes, drop_last=full)
+        if is_train and not len(plan):
+            raise ValueError(
+                f"`batch_size` must be at most {len(pairs[0])}, the number of training pairs "
+                f"(without those left out: {dropped['train']}). Received: {batch_size}. Take a "
+                "smaller one, or greater lengths."
+            )
+        datasets[split] = make_dataset(plan, _filler(*pairs), shuffle=is_train, seed=seed)
+        unknown = share_unknown(np.concatenate([p.values for p in pairs]), UNKNOWN_ID)
+        longer = _lengths(pairs).max(axis=1)
+        summaries[split] = SplitSummary.of_plan(plan, dropped[split], longer, unknown)
+    first = tuple(column[0] for column in texts["train"])
     return TranslationData(
-        train=train,
-        **held_out,
+        **datasets,
+        dataset=opened.name,
+        summaries=summaries,
+        sample=(" -> ".join(first), _sample(first, source_tokenizer, target_tokenizer)),
         texts=texts,
         source_tokenizer=source_tokenizer,
         target_tokenizer=target_tokenizer,
         source_length=source_length,
         target_length=target_length,
-        columns=columns,
-        dataset=os.fspath(dataset),
-        dropped=dropped,
+        columns=names,
         shapes=shapes,
     )
 
 
-def _tokenize(tokenizer, texts):
-    # In tf.data the tokenizer runs in TensorFlow whatever Keras' backend is.
-    if not texts:
-        return tf.RaggedTensor.from_row_splits(tf.zeros(0, "int32"), [0])
-    with tf.device("cpu"):
-        batches = tf.data.Dataset.from_tensor_slices(texts).batch(1024).map(tokenizer)
-        return tf.concat([tf.cast(ids, "int32") for ids in batches], axis=0)
+def _without_empty(pairs, dropped):
+    sides = zip(*pairs.values(), strict=True)
+    full = [all(text.strip() for text in both) for both in sides]
+    dropped["empty"] = len(full) - sum(full)
+    return {name: pick(texts, full) for name, texts in pairs.items()}
+
+
+def _lengths(pairs):
+    """(N, 2) integers: S and T of each pair, the end or start id included."""
+    source, target = pairs
+    return np.column_stack([source.lengths, target.lengths + 1])
+
+
+def _keep_fitting(pairs, longest, dropped):
+    fits = np.all(_lengths(pairs) <= longest, axis=1)
+    dropped["too_long"] = int((~fits).sum())
+    return tuple(side.where(fits) for side in pairs)
+
+
+def _filler(source, target):
+    """Function for `make_dataset`: inputs, labels and weights of a batch."""
+    sources, pieces = source.padded(), target.padded()
+    ends = tf.constant(target.lengths)
+
+    def fill(rows, lengths, key):
+        source_length, target_length = lengths
+        edge = tf.ones_like(rows, dtype="int32")[:, None]
+        ids = pieces(rows, target_length - 1)
+        target = tf.concat([START_ID * edge, ids], axis=1)
+        is_end = tf.range(target_length, dtype="int64") == tf.gather(ends, rows)[:, None]
+        labels = tf.where(is_end, END_ID, tf.concat([ids, 0 * edge], axis=1))
+        inputs = {"source": sources(rows, source_length), "target": target}
+        return inputs, labels, tf.cast(labels != PAD_ID, "float32")
+
+    return fill
+
+
+def _sample(pair, *tokenizers):
+    ids = (tokenize(t, [text])[0].tolist() for t, text in zip(tokenizers, pair, strict=True))
+    return " -> ".join(map(str, ids))
 
 
 def _length(length, ids, extra, limit):
     if length is None:
-        longest = max(int(tf.reduce_max(i.row_lengths())) for i in ids if i.nrows() > 0) + extra
+        longest = max(int(rows.lengths.max(initial=0)) for rows in ids) + extra
         length = min(-(-longest // 8) * 8, limit or LONGEST_DEFAULT)
     return min(length, limit or length)
-
-
-def _keep_fitting(source, target, shape):
-    fits = choose_shapes(source.row_lengths(), target.row_lengths() + 1, [shape]) == 0
-    return (tf.ragged.boolean_mask(source, fits), tf.ragged.boolean_mask(target, fits)), int(
-        (~fits).sum()
-    )
-
-
-def _training_shapes(ids, shapes, batch_size, dropped):
-    source, target = ids
-    if source.nrows() < batch_size:
-        raise ValueError(
-            f"`batch_size` must be at most {int(source.nrows())}, the number of training pairs "
-            f"(without {dropped['too_long']} too long and {dropped['empty']} empty ones). "
-            f"Received: {batch_size}. Take a smaller one, or greater lengths."
-        )
-    which = choose_shapes(source.row_lengths(), target.row_lengths() + 1, shapes)
-    return merge_small_buckets(which, shapes, batch_size)
-
-
-def _check_positive(argument, value):
-    if value is None and argument not in ("batch_size", "vocabulary_size"):
-        return
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"`{argument}` must be a positive int. Received: {value!r}")
-    if value <= 0:
-        raise ValueError(f"`{argument}` must be a positive int. Received: {value}")
-
-
-def _check_buckets(buckets):
-    if buckets is None:
-        return []
-    buckets = list(buckets)
-    for bucket in buckets:
-        _check_positive("length_buckets", bucket)
-    if not buckets or any(b <= a for a, b in itertools.pairwise(buckets)):
-        raise ValueError(
-            f"`length_buckets` must be rising lengths such as (16, 32, 64). Received: {buckets}"
-        )
-    return buckets
-
-
-def _check_tokenizer(argument, tokenizer, ends):
-    if tokenizer is None:
-        return
-    try:
-        special = [tokenizer.token_to_id(token) for token in ("<pad>", "<s>", "</s>")]
-    except AttributeError:
-        raise TypeError(
-            f"`{argument}` must be a tokenizer of keras_seq.data.train_tokenizer. Received: "
-            f"{type(tokenizer).__name__}"
-        ) from None
-    if special != [PAD_ID, START_ID, END_ID]:
-        raise ValueError(
-            f"`{argument}` must have the ids {PAD_ID}, {START_ID}, {END_ID} for <pad>, <s>, </s>. "
-            f"Received: {special}. Make it with keras_seq.data.train_tokenizer."
-        )
-    if getattr(tokenizer, "sequence_length", None) is not None:
-        raise ValueError(
-            f"`{argument}` must have sequence_length=None, as padding comes later. Received: "
-            f"{tokenizer.sequence_length}"
-        )
-    if bool(getattr(tokenizer, "add_eos", False)) != ends or getattr(tokenizer, "add_bos", False):
-        raise ValueError(
-            f"`{argument}` must be made with add_end={ends} and no start id. Received: "
-            f"add_eos={tokenizer.add_eos}, add_bos={tokenizer.add_bos}"
-        )

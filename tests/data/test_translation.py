@@ -2,6 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_seq.data import train_tokenizer, translation
 
@@ -79,6 +80,36 @@ def test_buckets_bound_the_shapes(write_folder, date_pairs):
     assert found == set(data.shapes) == {(16, 16), (24, 16), (40, 16)}
     assert sum(len(labels) for _, labels, _ in data.validation) == 1000
     assert "16 x 16, 24 x 16, 40 x 16" in str(data)
+
+
+def test_a_token_budget_wastes_little_and_static_shapes_are_few(write_folder, date_pairs):
+    some = {name: [texts[:1000] for texts in columns] for name, columns in date_pairs.items()}
+    folder = write_folder(some)
+    data = small(folder, batch_size=None, max_tokens=640)
+    assert data.shapes is None and data.summaries["train"].padding < 0.05
+    found = 0
+    for inputs, labels, weights in data.train:
+        assert labels.shape[0] * max(inputs["source"].shape[1], labels.shape[1]) <= 640
+        np.testing.assert_array_equal(weights, labels != 0)
+        found += labels.shape[0]
+    assert found == 1000 and len(data.train) == data.summaries["train"].batches
+
+    data = small(folder, batch_size=None, max_tokens=640, static_shapes=True)
+    shapes = {(i["source"].shape, y.shape) for i, y, _ in data.train}
+    assert len(shapes) <= len(data.shapes) <= 8
+    assert all(s[0] == 640 // max(s[1], t[1]) for s, t in shapes)
+    with pytest.raises(ValueError, match="`max_tokens` must hold the longest example"):
+        small(folder, max_tokens=16)
+
+
+def test_datasets_of_the_users_own_are_taken(write_folder):
+    rows = [("ein Hund", "a dog"), ("", "x"), ("zwei Hunde", "two dogs"), ("drei", "three")] * 8
+    dataset = tf.data.Dataset.from_tensor_slices(tuple(map(list, zip(*rows, strict=True))))
+    data = small({"train": dataset, "validation": dataset, "test": dataset})
+    assert data.dropped["train"] == {"empty": 8, "too_long": 0} and len(data.train) == 3
+    assert data.texts["train"][0][0] == "ein Hund" and data.columns == ("input", "target")
+    named = dataset.map(lambda x, y: {"de": x, "en": y})
+    assert small(named, source="de").columns == ("de", "en")
 
 
 def test_the_summary_names_what_one_wants_to_know(write_folder):
