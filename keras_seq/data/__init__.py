@@ -14,6 +14,7 @@ except ImportError as error:
         "layers, models and generation work without them"
     ) from error
 
+from keras_seq.data._classification import ClassificationData, classification
 from keras_seq.data._language_model import LanguageModelData, language_model
 from keras_seq.data._load import load, pairs
 from keras_seq.data._tokenizers import train_tokenizer
@@ -21,9 +22,11 @@ from keras_seq.data._translation import TranslationData, translation
 from keras_seq.data.date_translation import DateTranslation
 
 __all__ = [
+    "ClassificationData",
     "DateTranslation",
     "LanguageModelData",
     "TranslationData",
+    "classification",
     "language_model",
     "load",
     "pairs",

@@ -5,22 +5,10 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from keras_seq.data._arguments import (
-    check_budget,
-    check_one_of,
-    check_positive,
-    check_tokenizer,
-    checked_buckets,
-)
-from keras_seq.data._batch_plan import (
-    choose_shapes,
-    first_shapes,
-    merge_small_shapes,
-    plan_batches,
-    rows_of,
-)
+from keras_seq.data._arguments import check_one_of, check_positive, check_tokenizer
 from keras_seq.data._packing import cut, fill_rows, pack
-from keras_seq.data._pipeline import Ragged, finish, make_dataset
+from keras_seq.data._pipeline import Ragged, finish
+from keras_seq.data._row_batches import RowBatches
 from keras_seq.data._source import check_errors, is_text, open_source, read_columns
 from keras_seq.data._splits import complete
 from keras_seq.data._task_data import SplitSummary, TaskData, share_unknown
@@ -157,18 +145,15 @@ def language_model(
     check_one_of("layout", layout, LAYOUTS)
     check_errors(errors)
     check_positive(
-        batch_size=batch_size,
-        max_tokens=max_tokens,
         vocabulary_size=vocabulary_size,
         sequence_length=sequence_length,
         train_examples=train_examples,
     )
-    buckets = checked_buckets(length_buckets)
+    batches = RowBatches(
+        batch_size, max_tokens, length_buckets, static_shapes, seed, 32, "documents"
+    )
     if not isinstance(tokenizer, str):
         check_tokenizer("tokenizer", tokenizer, ends=False)
-    if batch_size is None and max_tokens is None:
-        batch_size = 32
-
     source = open_source(dataset, data_dir, read_text_files)
     text = source.column("text", text, next(iter(source.supervised), None), is_text, "text")
     columns, dropped = read_columns(source, [text], errors=errors, texts=[text])
@@ -181,15 +166,15 @@ def language_model(
     ids = {split: tokenize(tokenizer, t, f"the {split} split") for split, t in texts.items()}
 
     length = sequence_length or (_longest(ids) if layout == "documents" else 128)
-    length = min(length, buckets[-1]) if buckets else length
+    if layout == "documents":
+        length = min(length, batches.longest_bucket or length)
+    else:
+        batches.shapes = [(length,)]
     make = {"blocks": _blocks, "carried": _carried, "documents": _documents, "packed": _packed}
     pipelines, summaries = {}, {}
     for split, documents in ids.items():
         pipelines[split], summaries[split] = make[layout](
-            documents,
-            length,
-            _Batches(batch_size, max_tokens, buckets, static_shapes, split == "train", seed),
-            dropped[split],
+            split, documents, length, batches, dropped[split]
         )
     return LanguageModelData(
         **pipelines,
@@ -202,38 +187,6 @@ def language_model(
         layout=layout,
         vocabulary_size=tokenizer.vocabulary_size(),
     )
-
-
-@dataclasses.dataclass
-class _Batches:
-    """How rows become batches, the arguments of `language_model` for one split."""
-
-    batch_size: int
-    max_tokens: int
-    buckets: list
-    static_shapes: bool
-    is_train: bool
-    seed: int
-
-    def of_one_length(self, count, length):
-        check_budget(self.max_tokens, length)
-        plan = plan_batches(
-            np.full((count, 1), length),
-            batch_size=self.batch_size,
-            max_tokens=self.max_tokens,
-            shapes=[(length,)],
-            drop_last=self.is_train,
-        )
-        if self.is_train and not len(plan):
-            rows = rows_of((length,), self.batch_size, self.max_tokens)
-            raise ValueError(
-                f"The text must fill one training batch of {rows} rows of {length} tokens. "
-                f"Received: {count} rows. Pass a smaller `batch_size` or `sequence_length`."
-            )
-        return plan
-
-    def dataset(self, plan, fill):
-        return make_dataset(plan, fill, shuffle=self.is_train, seed=self.seed)
 
 
 def _without_empty(texts, dropped):
@@ -271,30 +224,30 @@ def _joined(documents):
     return np.insert(documents.values, documents.splits[1:], END_ID)
 
 
-def _blocks(documents, length, batches, dropped):
+def _blocks(split, documents, length, batches, dropped):
     text = tf.constant(_joined(documents))
     steps = len(text) - 1
     # One block less leaves room to begin anywhere in the first block's place.
-    count = steps // length - int(batches.is_train and steps // length > 8)
-    room = steps - count * length + 1 if batches.is_train else 1
-    plan = batches.of_one_length(max(count, 0), length)
-    dropped["tokens"] = len(text) - int(count * length + 1) if count > 0 else len(text)
+    is_train = split == "train"
+    count = max(steps // length - int(is_train and steps // length > 8), 0)
+    room = steps - count * length + 1
+    dropped["tokens"] = len(text) - (count * length + 1 if count else 0)
 
     def fill(rows, lengths, key):
         start = rows * length
-        if batches.is_train:
+        if is_train:
             start += tf.random.stateless_uniform([], key, 0, room, dtype="int64")
         block = tf.gather(text, start[:, None] + tf.range(length + 1, dtype="int64"))
         return block[:, :-1], block[:, 1:]
 
+    lengths = np.full(count, length)
+    dataset, plan = batches.make(split, lengths[:, None], fill)
     unknown = share_unknown(documents.values, UNKNOWN_ID)
-    summary = SplitSummary.of_plan(plan, dropped, np.full(max(count, 0), length), unknown)
-    return batches.dataset(plan, fill), summary
+    return dataset, SplitSummary.of_plan(plan, dropped, lengths, unknown)
 
 
-def _carried(documents, length, batches, dropped):
-    check_budget(batches.max_tokens, length)
-    rows = rows_of((length,), batches.batch_size, batches.max_tokens)
+def _carried(split, documents, length, batches, dropped):
+    rows = batches.rows(length)
     text = [documents[i] for i in range(len(documents))]
     if len(text) > 1:
         text = [np.append(document, END_ID) for document in text]
@@ -313,12 +266,13 @@ def _carried(documents, length, batches, dropped):
     return finished, summary
 
 
-def _documents(documents, length, batches, dropped):
+def _documents(split, documents, length, batches, dropped):
     fits = documents.lengths < length
     dropped["too_long"] = int((~fits).sum())
     documents = documents.where(fits)
     lengths = documents.lengths[:, None] + 1
-    plan = _plan_documents(lengths, length, batches)
+    if split == "train":
+        batches.choose_shapes(lengths, (length,))
     pieces = documents.padded()
 
     def fill(rows, lengths, key):
@@ -332,32 +286,12 @@ def _documents(documents, length, batches, dropped):
         labels = tf.where(is_end, END_ID, after)
         return tokens, labels, tf.cast(labels != PAD_ID, "float32")
 
+    dataset, plan = batches.make(split, lengths, fill)
     unknown = share_unknown(documents.values, UNKNOWN_ID)
-    return batches.dataset(plan, fill), SplitSummary.of_plan(plan, dropped, lengths[:, 0], unknown)
+    return dataset, SplitSummary.of_plan(plan, dropped, lengths[:, 0], unknown)
 
 
-def _plan_documents(lengths, length, batches):
-    check_budget(batches.max_tokens, int(lengths.max(initial=0)))
-    shapes = None
-    if batches.buckets:
-        shapes = sorted({(min(bucket, length),) for bucket in batches.buckets} | {(length,)})
-    elif batches.static_shapes:
-        shapes = choose_shapes(lengths, (length,))
-    full = batches.is_train and (shapes is not None or batches.max_tokens is None)
-    sizes = {"batch_size": batches.batch_size, "max_tokens": batches.max_tokens}
-    if full and shapes is not None:
-        which = first_shapes(lengths, shapes)
-        shapes = merge_small_shapes(which, shapes, lambda shape: rows_of(shape, **sizes))
-    plan = plan_batches(lengths, **sizes, shapes=shapes, drop_last=full)
-    if batches.is_train and not len(plan):
-        raise ValueError(
-            f"`batch_size` must be at most {len(lengths)}, the number of training documents that "
-            f"fit {length} tokens. Received: {batches.batch_size}"
-        )
-    return plan
-
-
-def _packed(documents, length, batches, dropped):
+def _packed(split, documents, length, batches, dropped):
     # A document is its start id and pieces; the labels are its pieces and the end id.
     splits = documents.splits + np.arange(len(documents) + 1)
     tokens = Ragged(np.insert(documents.values, documents.splits[:-1], START_ID), splits)
@@ -372,8 +306,6 @@ def _packed(documents, length, batches, dropped):
     reset[row, start] = True
     used = np.bincount(row, ends - begins).astype("int64")
     reset[used < length, used[used < length]] = True  # padding is a document of its own
-    plan = batches.of_one_length(len(reset), length)
-    plan.padding = 1 - float(used.mean()) / length
     tokens, labels, reset = (tf.constant(array) for array in (*table, reset))
 
     def fill(rows, lengths, key):
@@ -381,6 +313,8 @@ def _packed(documents, length, batches, dropped):
         inputs = {"tokens": tf.gather(tokens, rows), "reset": tf.gather(reset, rows)}
         return inputs, chosen, tf.cast(chosen != PAD_ID, "float32")
 
+    dataset, plan = batches.make(split, np.full((len(used), 1), length), fill)
     unknown = share_unknown(documents.values, UNKNOWN_ID)
-    lengths = documents.lengths + 1
-    return batches.dataset(plan, fill), SplitSummary.of_plan(plan, dropped, lengths, unknown)
+    summary = SplitSummary.of_plan(plan, dropped, documents.lengths + 1, unknown)
+    summary.padding = 1 - float(used.mean()) / length
+    return dataset, summary

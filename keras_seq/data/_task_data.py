@@ -78,12 +78,12 @@ class TaskData:
 
     def _count(self, split):
         summary = self.summaries[split]
-        reasons = ", ".join(
-            f"{count:,} {reason.replace('_', ' ')}"
-            for reason, count in summary.dropped.items()
-            if count
-        )
-        return f"{summary.examples:,} {self.unit}" + (f" (dropped: {reasons})" if reasons else "")
+        counts = {reason: count for reason, count in summary.dropped.items() if count}
+        cut = counts.pop("cut", 0)
+        notes = [f"{count:,} {reason.replace('_', ' ')}" for reason, count in counts.items()]
+        notes = [f"dropped: {', '.join(notes)}"] if notes else []
+        notes += [f"{cut:,} cut"] if cut else []
+        return f"{summary.examples:,} {self.unit}" + (f" ({'; '.join(notes)})" if notes else "")
 
     def describe(self, picture=None):
         """Tell what is in the batches: counts, padding, lengths, an example before and after.

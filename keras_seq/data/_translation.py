@@ -5,22 +5,9 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from keras_seq.data._arguments import (
-    check_budget,
-    check_one_of,
-    check_positive,
-    check_tokenizer,
-    checked_buckets,
-)
-from keras_seq.data._batch_plan import (
-    choose_shapes,
-    first_shapes,
-    merge_small_shapes,
-    plan_batches,
-    rows_of,
-)
+from keras_seq.data._arguments import check_one_of, check_positive, check_tokenizer
 from keras_seq.data._parallel_text import choose_columns
-from keras_seq.data._pipeline import make_dataset
+from keras_seq.data._row_batches import RowBatches
 from keras_seq.data._source import check_errors, open_source, read_columns
 from keras_seq.data._splits import complete, pick
 from keras_seq.data._task_data import SplitSummary, TaskData, share_unknown
@@ -159,20 +146,16 @@ def translation(
     ```
     """
     check_positive(
-        batch_size=batch_size,
-        max_tokens=max_tokens,
         vocabulary_size=vocabulary_size,
         source_length=source_length,
         target_length=target_length,
         train_examples=train_examples,
     )
     check_errors(errors)
-    buckets = checked_buckets(length_buckets)
+    batches = RowBatches(batch_size, max_tokens, length_buckets, static_shapes, seed, 64, "pairs")
     check_tokenizer("source_tokenizer", source_tokenizer, ends=True)
     check_tokenizer("target_tokenizer", target_tokenizer, ends=False)
     check_one_of("tokenizer", tokenizer, ("subword", "character"))
-    if batch_size is None and max_tokens is None:
-        batch_size = 64
 
     opened = open_source(dataset, data_dir)
     names = choose_columns(opened, source, target)
@@ -201,35 +184,19 @@ def translation(
         for split, (sources, targets) in texts.items()
     }
 
-    limit = buckets[-1] if buckets else None
+    limit = batches.longest_bucket
     source_length = _length(source_length, [ids[n][0] for n in ("train", "validation")], 0, limit)
     target_length = _length(target_length, [ids[n][1] for n in ("train", "validation")], 1, limit)
     longest = (source_length, target_length)
     for split in ids:
         ids[split] = _keep_fitting(ids[split], longest, dropped[split])
-    check_budget(max_tokens, max(int(_lengths(pairs).max(initial=0)) for pairs in ids.values()))
-
-    sizes = {"batch_size": batch_size, "max_tokens": max_tokens}
-    shapes = None
-    if buckets or static_shapes or max_tokens is None:
-        shapes = [(min(b, source_length), min(b, target_length)) for b in buckets]
-        shapes = sorted({*shapes, longest})
-        if static_shapes and not buckets:
-            shapes = choose_shapes(_lengths(ids["train"]), longest)
-        which = first_shapes(_lengths(ids["train"]), shapes)
-        shapes = merge_small_shapes(which, shapes, lambda shape: rows_of(shape, **sizes))
+    if max_tokens is None and not (length_buckets or static_shapes):
+        batches.shapes = [longest]
+    else:
+        batches.choose_shapes(_lengths(ids["train"]), longest)
     datasets, summaries = {}, {}
     for split, pairs in ids.items():
-        is_train = split == "train"
-        full = is_train and shapes is not None
-        plan = plan_batches(_lengths(pairs), **sizes, shapes=shapes, drop_last=full)
-        if is_train and not len(plan):
-            raise ValueError(
-                f"`batch_size` must be at most {len(pairs[0])}, the number of training pairs "
-                f"(without those left out: {dropped['train']}). Received: {batch_size}. Take a "
-                "smaller one, or greater lengths."
-            )
-        datasets[split] = make_dataset(plan, _filler(*pairs), shuffle=is_train, seed=seed)
+        datasets[split], plan = batches.make(split, _lengths(pairs), _filler(*pairs))
         unknown = share_unknown(np.concatenate([p.values for p in pairs]), UNKNOWN_ID)
         longer = _lengths(pairs).max(axis=1)
         summaries[split] = SplitSummary.of_plan(plan, dropped[split], longer, unknown)
@@ -245,7 +212,7 @@ def translation(
         source_length=source_length,
         target_length=target_length,
         columns=names,
-        shapes=shapes,
+        shapes=batches.shapes,
     )
 
 
