@@ -17,6 +17,7 @@ except ImportError as error:
 from keras_seq.data._classification import ClassificationData, classification
 from keras_seq.data._language_model import LanguageModelData, language_model
 from keras_seq.data._load import load, pairs
+from keras_seq.data._tagging import TaggingData, tagging
 from keras_seq.data._tokenizers import train_tokenizer
 from keras_seq.data._translation import TranslationData, translation
 from keras_seq.data.date_translation import DateTranslation
@@ -25,11 +26,13 @@ __all__ = [
     "ClassificationData",
     "DateTranslation",
     "LanguageModelData",
+    "TaggingData",
     "TranslationData",
     "classification",
     "language_model",
     "load",
     "pairs",
+    "tagging",
     "train_tokenizer",
     "translation",
 ]
