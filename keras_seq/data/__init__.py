@@ -15,14 +15,15 @@ except ImportError as error:
     ) from error
 
 from keras_seq.data._load import load, pairs
-from keras_seq.data._tokenizers import train_tokenizer
 from keras_seq.data._translation import TranslationData, translation
 from keras_seq.data.date_translation import DateTranslation
+from keras_seq.data.tokenizers import load_tokenizer, train_tokenizer
 
 __all__ = [
     "DateTranslation",
     "TranslationData",
     "load",
+    "load_tokenizer",
     "pairs",
     "train_tokenizer",
     "translation",

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_seq.data._tokenizers import END_ID, PAD_ID, START_ID
+from keras_seq.data.tokenizers import END_ID, PAD_ID, START_ID
 
 
 def make_batches(

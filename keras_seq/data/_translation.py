@@ -9,7 +9,8 @@ import tensorflow as tf
 from keras_seq.data._batching import choose_shapes, make_batches, merge_small_buckets
 from keras_seq.data._load import find_builder
 from keras_seq.data._parallel_text import choose_columns, read_splits
-from keras_seq.data._tokenizers import END_ID, PAD_ID, START_ID, train_tokenizer
+from keras_seq.data.tokenizers import END_ID, PAD_ID, START_ID, train_tokenizer
+from keras_seq.data.tokenizers._kinds import KINDS
 
 LONGEST_DEFAULT = 128
 
@@ -101,9 +102,9 @@ def translation(
         source, target: Names of the columns. None takes the dataset's `supervised_keys`, else
             its two languages.
         data_dir: Where TFDS keeps its datasets. None means TFDS' own default.
-        tokenizer: `"subword"` or `"character"`; see `train_tokenizer`. Trained on the train
-            split.
-        vocabulary_size: The greatest number of pieces of each tokenizer.
+        tokenizer: A kind of `train_tokenizer`: `"subword"`, `"bpe"`, `"wordpiece"`, `"word"`,
+            `"character"`, `"byte"` or `"codepoint"`. Trained on the train split.
+        vocabulary_size: The greatest number of tokens of each tokenizer.
         lowercase: Whether the tokenizers convert text to lower case (`texts` stay as they are).
         source_length, target_length: Greatest number of ids, the end or start id included. None
             takes the longest of train and validation, rounded up to a multiple of 8, at most 128.
@@ -114,8 +115,9 @@ def translation(
             with fewer than `batch_size` training pairs joins the next.
         seed: Seed of the order of the training pairs.
         train_examples: Keep the first so many training pairs only.
-        source_tokenizer, target_tokenizer: Tokenizers of `train_tokenizer` to use instead of
-            training new ones; the source's with `add_end=True`, the target's without.
+        source_tokenizer, target_tokenizer: Tokenizers of `train_tokenizer` or `load_tokenizer` to
+            use instead of training new ones; the source's with `add_end=True`, the target's
+            without.
 
     Returns:
         A `TranslationData`.
@@ -148,9 +150,9 @@ def translation(
     buckets = _check_buckets(length_buckets)
     _check_tokenizer("source_tokenizer", source_tokenizer, ends=True)
     _check_tokenizer("target_tokenizer", target_tokenizer, ends=False)
-    if tokenizer not in ("subword", "character"):
+    if not isinstance(tokenizer, str) or tokenizer not in KINDS:
         raise ValueError(
-            f"`tokenizer` must be 'subword' or 'character'. Received: {tokenizer!r}. Pass a "
+            f"`tokenizer` must be one of {sorted(KINDS)}. Received: {tokenizer!r}. Pass a "
             "tokenizer of your own as `source_tokenizer` or `target_tokenizer`."
         )
     columns = choose_columns(find_builder(dataset, data_dir=data_dir), source, target)
@@ -272,8 +274,9 @@ def _check_tokenizer(argument, tokenizer, ends):
             f"`{argument}` must have sequence_length=None, as padding comes later. Received: "
             f"{tokenizer.sequence_length}"
         )
-    if bool(getattr(tokenizer, "add_eos", False)) != ends or getattr(tokenizer, "add_bos", False):
+    ends_and_starts = [bool(getattr(tokenizer, name, False)) for name in ("add_eos", "add_bos")]
+    if ends_and_starts != [ends, False]:
         raise ValueError(
             f"`{argument}` must be made with add_end={ends} and no start id. Received: "
-            f"add_eos={tokenizer.add_eos}, add_bos={tokenizer.add_bos}"
+            f"add_eos={ends_and_starts[0]}, add_bos={ends_and_starts[1]}"
         )
