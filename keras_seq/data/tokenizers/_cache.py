@@ -34,12 +34,21 @@ def cached(train, texts, kind, cache, **options):
         _remove(entry)
         tokenizer.save(entry)
     except (OSError, ValueError) as error:
+        if _is_there(entry):  # another process was quicker
+            return tokenizer
         warnings.warn(
             f"The trained tokenizer could not be kept in {folder!r} ({error}); it will be trained "
             "again next time. `cache=` takes another folder, or False.",
             stacklevel=4,
         )
     return tokenizer
+
+
+def _is_there(entry):
+    try:
+        return load_tokenizer(entry) is not None
+    except (OSError, ValueError):
+        return False
 
 
 def _default_folder():

@@ -20,7 +20,8 @@ class SavedTokenizer:
     """A mixin: the config holds all that makes the tokenizer, and `save` writes it to a folder."""
 
     settings = ()  # arguments of the constructor
-    learned = ()  # more of them, which the files of the folder hold
+    learned = ()  # more of them, which the files hold
+    files = ()  # what `save_assets` writes
 
     def get_config(self):
         """The arguments of the constructor, the vocabulary included."""
@@ -28,11 +29,11 @@ class SavedTokenizer:
         return {"name": self.name, **{name: _argument(self, name) for name in names}}
 
     def save_assets(self, dir_path):
-        if self.learned:
+        if self.files:
             super().save_assets(dir_path)
 
     def load_assets(self, dir_path):
-        if self.learned:
+        if self.files:
             super().load_assets(dir_path)
 
     def save(self, path):
@@ -58,7 +59,7 @@ class SavedTokenizer:
                 "version": VERSION,
                 "kind": self.kind,
                 "settings": {n: _argument(self, n) for n in self.settings if n != "kind"},
-                "files": {name: _digest(temporary, name) for name in sorted(os.listdir(temporary))},
+                "files": {name: _digest(temporary, name) for name in self.files},
             }
             with open(os.path.join(temporary, FILE), "w", encoding="utf-8", newline="\n") as file:
                 json.dump(description, file, indent=2)
@@ -97,6 +98,7 @@ def load_tokenizer(path):
     path = os.fspath(path)
     description = _read_description(path)
     tokenizer_class = kind_module(description["kind"]).TOKENIZER
+    _check_files(path, tokenizer_class.files, description["files"])
     settings = description["settings"]
     if "kind" in tokenizer_class.settings:
         settings = {**settings, "kind": description["kind"]}
@@ -132,8 +134,7 @@ def _read_description(path):
         with open(file, encoding="utf-8") as opened:
             description = json.load(opened)
         version, kind = description["version"], description["kind"]
-        files = dict(description["files"])
-        dict(description["settings"])
+        dict(description["files"]), dict(description["settings"])
         known = description["format"] == FORMAT and isinstance(version, int)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
@@ -145,17 +146,20 @@ def _read_description(path):
         raise ValueError(
             f"{file!r} has version {version}, and this keras_seq reads up to {VERSION}. Update it."
         )
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"{file!r} must have one of the kinds {sorted(KINDS)}. Received: {kind!r}")
-    for name, digest in files.items():
-        if os.path.basename(name) != name or not os.path.isfile(os.path.join(path, name)):
-            raise ValueError(f"{path!r} must hold the file {name!r}, which it lacks.")
-        if _digest(path, name) != digest:
-            raise ValueError(
-                f"{os.path.join(path, name)!r} is not as it was saved: its checksum differs. "
-                "Train the tokenizer again."
-            )
     return description
+
+
+def _check_files(path, names, digests):
+    for name in names:
+        file = os.path.join(path, name)
+        if not os.path.isfile(file):
+            raise ValueError(f"{path!r} must hold the file {name!r}, which it lacks.")
+        if _digest(path, name) != digests.get(name):
+            raise ValueError(
+                f"{file!r} is not as it was saved: its checksum differs. Train the tokenizer again."
+            )
 
 
 def _digest(folder, name):

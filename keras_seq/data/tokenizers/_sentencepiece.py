@@ -1,6 +1,7 @@
 """Pieces that SentencePiece chooses: a unigram model, byte-pair merges, or characters."""
 
 import base64
+import contextlib
 import io
 import os
 import sys
@@ -9,6 +10,8 @@ import tempfile
 import keras
 import keras_hub
 import sentencepiece
+import tensorflow as tf
+import tensorflow_text
 
 from keras_seq.data.tokenizers._model_proto import without_paths
 from keras_seq.data.tokenizers._saving import SavedTokenizer
@@ -18,6 +21,7 @@ from keras_seq.data.tokenizers._special_tokens import (
     SPECIAL_TOKENS,
     START_ID,
     UNKNOWN_ID,
+    check_id,
 )
 
 CACHED = True
@@ -46,6 +50,7 @@ class SentencePieceTokenizer(SavedTokenizer, keras_hub.tokenizers.SentencePieceT
 
     settings = ("kind", "add_end")
     learned = ("proto",)
+    files = (FILE,)
 
     def __init__(self, proto=None, kind="subword", add_end=False, **kwargs):
         super().__init__(proto=proto, add_eos=add_end, dtype="int32", **kwargs)
@@ -54,6 +59,55 @@ class SentencePieceTokenizer(SavedTokenizer, keras_hub.tokenizers.SentencePieceT
     @property
     def add_end(self):
         return self.add_eos
+
+    def set_proto(self, proto):
+        super().set_proto(proto)
+        if proto is not None:
+            processor = sentencepiece.SentencePieceProcessor(model_proto=self.proto)
+            self._pieces = processor.id_to_piece(list(range(processor.vocab_size())))
+            self._piece_ids = {piece: id for id, piece in enumerate(self._pieces)}
+
+    def tokenize(self, inputs):
+        with self._model_in_graph():
+            return super().tokenize(inputs)
+
+    def detokenize(self, inputs):
+        with self._model_in_graph():
+            return super().detokenize(inputs)
+
+    @contextlib.contextmanager
+    def _model_in_graph(self):
+        """A graph gets a model of its own.
+
+        TensorFlow Text's belongs to the eager operation that made it, and ends with the cache of
+        these, which `keras.utils.set_random_seed` clears: pipelines made before then fail.
+        """
+        kept = self._sentence_piece
+        if not tf.executing_eagerly() or _eager_calls_need_the_model(self):
+            self._sentence_piece = tensorflow_text.SentencepieceTokenizer(
+                self.proto, tf.int32, add_bos=self.add_bos, add_eos=self.add_eos
+            )
+        try:
+            yield
+        finally:
+            self._sentence_piece = kept
+
+    def vocabulary_size(self):
+        """The number of pieces, the special ones included."""
+        return len(self._pieces)
+
+    def get_vocabulary(self):
+        """The pieces in the order of their ids."""
+        return list(self._pieces)
+
+    def id_to_token(self, id):
+        """The piece of an id."""
+        check_id(id, len(self._pieces))
+        return self._pieces[id]
+
+    def token_to_id(self, token):
+        """The id of a piece, the unknown id if there is none."""
+        return self._piece_ids.get(token, UNKNOWN_ID)
 
     def get_config(self):
         proto = None if self.proto is None else base64.b64encode(self.proto).decode("ascii")
@@ -67,6 +121,11 @@ class SentencePieceTokenizer(SavedTokenizer, keras_hub.tokenizers.SentencePieceT
     def load_assets(self, dir_path):
         with open(os.path.join(dir_path, FILE), "rb") as file:
             self.set_proto(file.read())
+
+
+def _eager_calls_need_the_model(tokenizer):
+    # KerasHub before 0.26; later ones call the sentencepiece package.
+    return not hasattr(tokenizer, "_use_tf_workflow")
 
 
 TOKENIZER = SentencePieceTokenizer

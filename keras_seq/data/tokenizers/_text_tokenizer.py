@@ -5,7 +5,13 @@ import numpy as np
 import tensorflow as tf
 
 from keras_seq.data.tokenizers._saving import SavedTokenizer
-from keras_seq.data.tokenizers._special_tokens import END_ID, PAD_ID, SPECIAL_TOKENS, START_ID
+from keras_seq.data.tokenizers._special_tokens import (
+    END_ID,
+    PAD_ID,
+    SPECIAL_TOKENS,
+    START_ID,
+    check_id,
+)
 
 
 def lower(texts):
@@ -82,11 +88,7 @@ class TextTokenizer(SavedTokenizer):
 
     def id_to_token(self, id):
         """The token of an id."""
-        if not 0 <= id < self.vocabulary_size():
-            raise ValueError(
-                f"`id` must be in [0, {self.vocabulary_size()}), the ids of the vocabulary. "
-                f"Received: {id}"
-            )
+        check_id(id, self.vocabulary_size())
         if id < len(SPECIAL_TOKENS):
             return SPECIAL_TOKENS[id]
         return self._token(int(id))

@@ -36,9 +36,10 @@ def train_tokenizer(
     wordpiece) or U+FFFD (codepoint). No kind normalizes Unicode: a composed and a decomposed
     accent are different characters, so normalize such texts alike beforehand. In the three kinds
     of SentencePiece (subword, bpe, character), its sign for a space, U+2581, becomes a space, the
-    written name of a special token, such as a literal "<s>", may become unknown, and KerasHub
-    before 0.26, the last for Python 3.10, loses the leading spaces of a subword or bpe text. In
-    the others a literal "<s>" is text like any other, but to `"word"` it is unknown.
+    character 0 and the written name of a special token, such as a literal "<s>", may become
+    unknown, and KerasHub before 0.26, the last for Python 3.10, loses the leading spaces of a
+    subword or bpe text (so do all versions in a graph). In the others a literal "<s>" is text like
+    any other, but to `"word"` it is unknown; to `"wordpiece"` the character 0 is white space.
 
     `detokenize` leaves out padding, start and end ids, but does not stop at the end id: cut
     what comes after it first.
@@ -93,7 +94,11 @@ def train_tokenizer(
     check_cache(cache)
     check_verbose(verbose)
     texts = _check_texts(texts)
-    options = {"vocabulary_size": vocabulary_size, "lowercase": lowercase, "add_end": add_end}
+    options = {
+        "vocabulary_size": vocabulary_size,
+        "lowercase": bool(lowercase),
+        "add_end": bool(add_end),
+    }
     module = kind_module(kind)
 
     def train():

@@ -13,6 +13,7 @@ class VocabularyTokenizer(TextTokenizer):
     """A mixin for tokenizers with a list of tokens, the special ones first."""
 
     learned = ("vocabulary",)
+    files = (FILE,)
 
     def set_vocabulary(self, vocabulary):
         """Set the list of tokens; None leaves it to `load_assets`."""

@@ -6,7 +6,13 @@ import keras
 import keras_hub
 import tensorflow as tf
 
-from keras_seq.data.tokenizers._special_tokens import SPECIAL_TOKENS, UNKNOWN_ID
+from keras_seq.data.tokenizers._special_tokens import (
+    END_ID,
+    PAD_ID,
+    SPECIAL_TOKENS,
+    START_ID,
+    UNKNOWN_ID,
+)
 from keras_seq.data.tokenizers._text_tokenizer import lower
 from keras_seq.data.tokenizers._vocabulary import VocabularyTokenizer
 from keras_seq.data.tokenizers._whitespace import WHITESPACE
@@ -44,12 +50,17 @@ class WordTokenizer(VocabularyTokenizer, keras_hub.tokenizers.Tokenizer):
         self.file_assets = ["vocabulary.json"]
 
     def _prepare(self):
-        # A text that says "<s>" must not start anew: special tokens are no words.
-        words = self.vocabulary[len(SPECIAL_TOKENS) :]
+        # A text that says "<s>" must not start anew: of the special tokens, the unknown one alone
+        # is a word.
+        words = {
+            token: id for token, id in self._ids.items() if id not in (PAD_ID, START_ID, END_ID)
+        }
         with tf.init_scope(), tf.device("cpu"):
-            ids = tf.range(len(words)) + len(SPECIAL_TOKENS)
             self._table = tf.lookup.StaticHashTable(
-                tf.lookup.KeyValueTensorInitializer(tf.constant(words, "string"), ids), UNKNOWN_ID
+                tf.lookup.KeyValueTensorInitializer(
+                    list(words), list(words.values()), "string", "int32"
+                ),
+                UNKNOWN_ID,
             )
             self._tokens = tf.constant(self.vocabulary)
 
