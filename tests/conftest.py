@@ -42,6 +42,14 @@ def pytest_configure(config):
     sys.modules.update(dict.fromkeys(("tensorflow", "tensorflow_datasets", "tf_keras")))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def keras_home(tmp_path_factory):
+    """Trained tokenizers are kept here, not in the home of who runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras_home")))
+        yield
+
+
 def pytest_ignore_collect(collection_path, config):
     if not config.getoption("--without-tensorflow"):
         return None

@@ -18,9 +18,9 @@ from keras_seq.data._classification import ClassificationData, classification
 from keras_seq.data._language_model import LanguageModelData, language_model
 from keras_seq.data._load import load, pairs
 from keras_seq.data._tagging import TaggingData, tagging
-from keras_seq.data._tokenizers import train_tokenizer
 from keras_seq.data._translation import TranslationData, translation
 from keras_seq.data.date_translation import DateTranslation
+from keras_seq.data.tokenizers import load_tokenizer, train_tokenizer
 
 __all__ = [
     "ClassificationData",
@@ -31,6 +31,7 @@ __all__ = [
     "classification",
     "language_model",
     "load",
+    "load_tokenizer",
     "pairs",
     "tagging",
     "train_tokenizer",

@@ -2,7 +2,7 @@
 
 import itertools
 
-from keras_seq.data._tokenizers import END_ID, PAD_ID, START_ID
+from keras_seq.data.tokenizers import END_ID, PAD_ID, START_ID
 
 
 def check_positive(**numbers):
@@ -85,8 +85,9 @@ def check_tokenizer(argument, tokenizer, ends):
             f"`{argument}` must have sequence_length=None, as padding comes later. Received: "
             f"{tokenizer.sequence_length}"
         )
-    if bool(getattr(tokenizer, "add_eos", False)) != ends or getattr(tokenizer, "add_bos", False):
+    ends_and_starts = [bool(getattr(tokenizer, name, False)) for name in ("add_eos", "add_bos")]
+    if ends_and_starts != [ends, False]:
         raise ValueError(
             f"`{argument}` must be made with add_end={ends} and no start id. Received: "
-            f"add_eos={tokenizer.add_eos}, add_bos={tokenizer.add_bos}"
+            f"add_eos={ends_and_starts[0]}, add_bos={ends_and_starts[1]}"
         )

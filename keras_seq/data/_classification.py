@@ -15,7 +15,7 @@ from keras_seq.data._source import check_errors, is_text, open_source, read_colu
 from keras_seq.data._splits import ALIASES, complete, pick
 from keras_seq.data._task_data import SplitSummary, TaskData, share_unknown
 from keras_seq.data._texts import tokenize
-from keras_seq.data._tokenizers import PAD_ID, UNKNOWN_ID, train_tokenizer
+from keras_seq.data.tokenizers import PAD_ID, UNKNOWN_ID, train_tokenizer
 
 TOO_LONG = ("drop", "keep_first", "keep_last")
 
@@ -32,6 +32,7 @@ class ClassificationData(TaskData):
         sequence_length: the longest T of a batch.
         vocabulary_size: V, the number of token ids, or `None`.
         class_names: list of the names of the classes.
+        columns: `(inputs, label)`, their names in the dataset.
         pad_id: 0, what fills up rows.
         dataset, summaries, dropped, sample: see `describe`.
     """
@@ -41,6 +42,7 @@ class ClassificationData(TaskData):
     sequence_length: int
     vocabulary_size: int
     class_names: list
+    columns: tuple
     pad_id: int = PAD_ID
 
     def _facts(self):
@@ -209,6 +211,7 @@ def classification(
         sequence_length=length,
         vocabulary_size=None if tokenizer is None else tokenizer.vocabulary_size(),
         class_names=names,
+        columns=(inputs, label),
     )
 
 

@@ -13,7 +13,7 @@ from keras_seq.data._source import check_errors, is_text, open_source, read_colu
 from keras_seq.data._splits import complete
 from keras_seq.data._task_data import SplitSummary, TaskData, share_unknown
 from keras_seq.data._texts import read_text_files, tokenize
-from keras_seq.data._tokenizers import END_ID, PAD_ID, START_ID, UNKNOWN_ID, train_tokenizer
+from keras_seq.data.tokenizers import END_ID, PAD_ID, START_ID, UNKNOWN_ID, train_tokenizer
 from keras_seq.training import chunks
 
 LAYOUTS = ("blocks", "carried", "documents", "packed")

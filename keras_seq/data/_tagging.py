@@ -14,7 +14,7 @@ from keras_seq.data._source import check_errors, open_source, read_columns
 from keras_seq.data._splits import ALIASES, complete, pick
 from keras_seq.data._task_data import SplitSummary, TaskData, share_unknown
 from keras_seq.data._texts import tokenize
-from keras_seq.data._tokenizers import PAD_ID, UNKNOWN_ID, train_tokenizer
+from keras_seq.data.tokenizers import PAD_ID, UNKNOWN_ID, train_tokenizer
 
 
 @dataclasses.dataclass(repr=False, kw_only=True)
@@ -29,6 +29,7 @@ class TaggingData(TaskData):
         sequence_length: the longest T of a batch.
         vocabulary_size: V, the number of token ids, or `None`.
         class_names: list of the names of the classes.
+        columns: `(inputs, labels)`, their names in the dataset.
         pad_id: 0, what fills up rows.
         dataset, summaries, dropped, sample: see `describe`.
     """
@@ -37,6 +38,7 @@ class TaggingData(TaskData):
     sequence_length: int
     vocabulary_size: int
     class_names: list
+    columns: tuple
     pad_id: int = PAD_ID
 
     unit = "sequences"
@@ -193,6 +195,7 @@ def tagging(
         sequence_length=length,
         vocabulary_size=None if tokenizer is None else tokenizer.vocabulary_size(),
         class_names=class_names,
+        columns=(inputs, labels),
     )
 
 

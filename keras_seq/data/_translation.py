@@ -5,14 +5,15 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from keras_seq.data._arguments import check_one_of, check_positive, check_tokenizer
+from keras_seq.data._arguments import check_positive, check_tokenizer
 from keras_seq.data._parallel_text import choose_columns
 from keras_seq.data._row_batches import RowBatches
 from keras_seq.data._source import check_errors, open_source, read_columns
 from keras_seq.data._splits import complete, pick
 from keras_seq.data._task_data import SplitSummary, TaskData, share_unknown
 from keras_seq.data._texts import tokenize
-from keras_seq.data._tokenizers import END_ID, PAD_ID, START_ID, UNKNOWN_ID, train_tokenizer
+from keras_seq.data.tokenizers import END_ID, PAD_ID, START_ID, UNKNOWN_ID, train_tokenizer
+from keras_seq.data.tokenizers._kinds import check_kind
 
 LONGEST_DEFAULT = 128
 
@@ -104,9 +105,9 @@ def translation(
         source, target: Names of the columns. None takes the dataset's `supervised_keys`, else
             its two languages.
         data_dir: Where TFDS keeps its datasets. None means TFDS' own default.
-        tokenizer: `"subword"` or `"character"`; see `train_tokenizer`. Trained on the train
-            split.
-        vocabulary_size: The greatest number of pieces of each tokenizer.
+        tokenizer: A kind of `train_tokenizer`: `"subword"`, `"bpe"`, `"wordpiece"`, `"word"`,
+            `"character"`, `"byte"` or `"codepoint"`. Trained on the train split.
+        vocabulary_size: The greatest number of tokens of each tokenizer.
         lowercase: Whether the tokenizers convert text to lower case (`texts` stay as they are).
         source_length, target_length: Greatest number of ids, the end or start id included. None
             takes the longest of train and validation, rounded up to a multiple of 8, at most 128.
@@ -123,8 +124,9 @@ def translation(
         seed: Seed of the order of the training pairs.
         train_examples: Keep the first so many training pairs only.
         errors: `"raise"`, or `"skip"` to leave out and count records that cannot be read.
-        source_tokenizer, target_tokenizer: Tokenizers of `train_tokenizer` to use instead of
-            training new ones; the source's with `add_end=True`, the target's without.
+        source_tokenizer, target_tokenizer: Tokenizers of `train_tokenizer` or `load_tokenizer` to
+            use instead of training new ones; the source's with `add_end=True`, the target's
+            without.
 
     Returns:
         A `TranslationData`.
@@ -155,7 +157,7 @@ def translation(
     batches = RowBatches(batch_size, max_tokens, length_buckets, static_shapes, seed, 64, "pairs")
     check_tokenizer("source_tokenizer", source_tokenizer, ends=True)
     check_tokenizer("target_tokenizer", target_tokenizer, ends=False)
-    check_one_of("tokenizer", tokenizer, ("subword", "character"))
+    check_kind("tokenizer", tokenizer)
 
     opened = open_source(dataset, data_dir)
     names = choose_columns(opened, source, target)

@@ -142,7 +142,7 @@ def test_given_tokenizers_are_used(write_folder):
         ({"batch_size": 41}, ValueError, "`batch_size` must be at most 40"),
         ({"source": "de", "target": "de"}, ValueError, "another column"),
         ({"source": "fr"}, ValueError, r"\['de', 'en'\]. Received: 'fr'"),
-        ({"tokenizer": "word"}, ValueError, "`tokenizer` .*'word'"),
+        ({"tokenizer": "words"}, ValueError, "`tokenizer` .*'words'"),
         ({"length_buckets": (16, 8)}, ValueError, "rising lengths"),
         ({"target_length": -1}, ValueError, "target_length"),
     ],

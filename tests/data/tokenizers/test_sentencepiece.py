@@ -106,8 +106,8 @@ def test_it_survives_saving_in_a_keras_file(tmp_path):
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="at least 8 .*4 distinct characters.*Received: 5"):
         train_tokenizer(["abc"], vocabulary_size=5)
-    with pytest.raises(ValueError, match="`kind` .*'word'"):
-        train_tokenizer(["abc"], "word")
+    with pytest.raises(ValueError, match="`kind` .*'words'"):
+        train_tokenizer(["abc"], "words")
     with pytest.raises(ValueError, match="not empty"):
         train_tokenizer([""])
     with pytest.raises(TypeError, match="Put it in a list"):
