@@ -73,7 +73,7 @@ def test_what_does_not_fit_is_named_or_counted():
 
 
 def test_files_in_columns_are_read(tmp_path):
-    lines = "The DT O\ndog NN B\n\n\nruns VB O\n"
+    lines = "The DT O\ndog NN B\n\n\nruns VB O\n\n"
     for name in ("train", "validation", "test"):
         (tmp_path / f"{name}.txt").write_text(lines * 4)
     data = tagging(tmp_path, batch_size=2)
