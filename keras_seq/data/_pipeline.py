@@ -10,6 +10,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
+_ENDLESS = np.iinfo("int64").max
 WORKERS = min(4, os.cpu_count() or 1)  # batches filled at a time
 PREFETCH = 4  # batches that wait for `fit`
 
@@ -25,18 +26,19 @@ def make_dataset(plan, fill, *, shuffle=False, seed=0):
         seed: int; which orders.
 
     Returns:
-        A `tf.data.Dataset` of known cardinality. Its `from_step(step)` is an endless dataset that
-        begins at a batch of passes 0, 1, 2, ... end to end; what it gives depends on `step` alone,
-        and getting there costs nothing.
+        A `tf.data.Dataset` of known cardinality. Its `from_step(step, passes=None)` begins at a
+        batch of passes 0, 1, 2, ... end to end, and ends after `passes`, or never. What it gives
+        depends on `step` alone, and getting there costs nothing. tf.data service divides it among
+        workers by passes.
     """
     epoch = _epoch_of(plan, fill, shuffle, seed)
 
-    def from_step(step):
+    def from_step(step, passes=None):
         first, batch = divmod(int(step), max(len(plan), 1))
-        passes = tf.data.Dataset.range(first, np.iinfo("int64").max).flat_map(
-            lambda number: epoch(number, tf.where(number == first, batch, 0))
+        numbers = tf.data.Dataset.range(first, _ENDLESS if passes is None else passes)
+        return finish(
+            numbers.flat_map(lambda number: epoch(number, tf.where(number == first, batch, 0)))
         )
-        return finish(passes)
 
     passes = tf.data.Dataset.range(1)
     if shuffle:  # another number in each pass, the same ones in every process

@@ -56,6 +56,11 @@ def test_a_pipeline_begins_at_any_step(shuffle):
         assert any(a != b for a, b in itertools.combinations(passes, 2))
 
 
+def test_passes_end_where_asked():
+    dataset = pipeline()
+    assert len(content(dataset.from_step(1, passes=2))) == 2 * len(dataset) - 1
+
+
 def test_what_does_not_vary_is_known_before():
     assert pipeline().element_spec.shape == (2, None)
     assert pipeline(shapes=[(3,)], drop_last=True).element_spec.shape == (2, 3)
