@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_seq.data._arguments import check_one_of, check_positive, check_tokenizer
 from keras_seq.data._labels import class_numbers, is_label
-from keras_seq.data._pipeline import Ragged
+from keras_seq.data._ragged import Ragged
 from keras_seq.data._row_batches import RowBatches
 from keras_seq.data._source import check_errors, is_text, open_source, read_columns
 from keras_seq.data._splits import ALIASES, complete, pick

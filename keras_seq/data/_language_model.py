@@ -2,21 +2,16 @@
 
 import dataclasses
 
-import numpy as np
-import tensorflow as tf
-
 from keras_seq.data._arguments import check_one_of, check_positive, check_tokenizer
-from keras_seq.data._packing import cut, fill_rows, pack
-from keras_seq.data._pipeline import Ragged, finish
 from keras_seq.data._row_batches import RowBatches
 from keras_seq.data._source import check_errors, is_text, open_source, read_columns
 from keras_seq.data._splits import complete
-from keras_seq.data._task_data import SplitSummary, TaskData, share_unknown
+from keras_seq.data._task_data import TaskData
+from keras_seq.data._text_layouts import LAYOUTS, longest_document
 from keras_seq.data._texts import read_text_files, tokenize
-from keras_seq.data.tokenizers import END_ID, PAD_ID, START_ID, UNKNOWN_ID, train_tokenizer
-from keras_seq.training import chunks
+from keras_seq.data._token_files import tokens_on_disk
+from keras_seq.data.tokenizers import END_ID, PAD_ID, START_ID, train_tokenizer
 
-LAYOUTS = ("blocks", "carried", "documents", "packed")
 _HELD_OUT = 0.05  # of a single text, for each split that is missing
 
 
@@ -26,7 +21,7 @@ class LanguageModelData(TaskData):
 
     Attributes:
         train, validation, test: `tf.data.Dataset`s of batches, see `language_model`.
-        texts: dict from split name to a list of `str`, the documents.
+        texts: dict from split name to a list of `str`, the documents; empty with `cache`.
         tokenizer: KerasHub tokenizer.
         sequence_length: T, the greatest number of time steps in a row.
         layout: as passed.
@@ -71,6 +66,7 @@ def language_model(
     static_shapes=False,
     seed=0,
     train_examples=None,
+    cache=None,
     errors="raise",
 ):
     """Makes batches for a model of the next token, from any text.
@@ -116,6 +112,10 @@ def language_model(
             Otherwise documents are sorted by length, and each batch is padded to its longest.
         seed: int; the order of the training rows.
         train_examples: keep the first so many training documents only.
+        cache: folder for token ids, of texts larger than memory: they are tokenized once, a
+            thousand at a time, and batches are read from there (not with `"carried"`; with
+            `"packed"` rows are made in memory). The tokenizer is trained on the first 64 Mi
+            characters. `None` keeps all in memory.
         errors: `"raise"`, or `"skip"` to leave out and count records that cannot be read.
 
     Returns:
@@ -142,7 +142,7 @@ def language_model(
     assert tokens.shape[0] == 8 and tokens[0, 0] == data.start_id
     ```
     """
-    check_one_of("layout", layout, LAYOUTS)
+    check_one_of("layout", layout, list(LAYOUTS))
     check_errors(errors)
     check_positive(
         vocabulary_size=vocabulary_size,
@@ -152,35 +152,49 @@ def language_model(
     batches = RowBatches(
         batch_size, max_tokens, length_buckets, static_shapes, seed, 32, "documents"
     )
+    if layout == "carried" and cache is not None:
+        raise ValueError(
+            "`cache` must be None for layout='carried', which keeps the text in memory. Received: "
+            f"{cache!r}"
+        )
     if not isinstance(tokenizer, str):
         check_tokenizer("tokenizer", tokenizer, ends=False)
     source = open_source(dataset, data_dir, read_text_files)
     text = source.column("text", text, next(iter(source.supervised), None), is_text, "text")
-    columns, dropped = read_columns(source, [text], errors=errors, texts=[text])
-    texts = {split: _without_empty(c[text], dropped[split]) for split, c in columns.items()}
-    texts = _three_splits(texts, dropped, source.name)
-    if train_examples is not None:
+    options = {"vocabulary_size": vocabulary_size, "lowercase": lowercase}
+    if cache is not None:
+        ids, tokenizer, dropped, first = tokens_on_disk(
+            source, text, cache, tokenizer, options, errors, train_examples
+        )
+        texts = {}
+    else:
+        columns, dropped = read_columns(source, [text], errors=errors, texts=[text])
+        texts = {split: _without_empty(c[text], dropped[split]) for split, c in columns.items()}
+        texts = _three_splits(texts, dropped, source.name)
         texts["train"] = texts["train"][:train_examples]
-    if isinstance(tokenizer, str):
-        tokenizer = train_tokenizer(texts["train"], tokenizer, vocabulary_size, lowercase)
-    ids = {split: tokenize(tokenizer, t, f"the {split} split") for split, t in texts.items()}
+        if isinstance(tokenizer, str):
+            tokenizer = train_tokenizer(texts["train"], tokenizer, **options)
+        ids = {
+            split: tokenize(tokenizer, t, f"the {split} split", end=True)
+            for split, t in texts.items()
+        }
+        first = texts["train"][0]
 
-    length = sequence_length or (_longest(ids) if layout == "documents" else 128)
+    length = sequence_length or (longest_document(ids) if layout == "documents" else 128)
     if layout == "documents":
         length = min(length, batches.longest_bucket or length)
     else:
         batches.shapes = [(length,)]
-    make = {"blocks": _blocks, "carried": _carried, "documents": _documents, "packed": _packed}
     pipelines, summaries = {}, {}
     for split, documents in ids.items():
-        pipelines[split], summaries[split] = make[layout](
+        pipelines[split], summaries[split] = LAYOUTS[layout](
             split, documents, length, batches, dropped[split]
         )
     return LanguageModelData(
         **pipelines,
         dataset=source.name,
         summaries=summaries,
-        sample=(texts["train"][0], f"{ids['train'][0][:12].tolist()}, ..."),
+        sample=(first, f"{ids['train'][0][:12].tolist()}, ..."),
         texts=texts,
         tokenizer=tokenizer,
         sequence_length=length,
@@ -210,111 +224,3 @@ def _three_splits(texts, dropped, name):
             text, texts[split] = text[: len(text) - size], [text[len(text) - size :]]
             dropped[split] = dict.fromkeys(dropped["train"], 0)
     return {"train": [text], "validation": texts["validation"], "test": texts["test"]}
-
-
-def _longest(ids):
-    longest = max(int(ids[s].lengths.max(initial=0)) for s in ("train", "validation")) + 1
-    return min(-(-longest // 8) * 8, 1024)
-
-
-def _joined(documents):
-    """All documents one after the other, the end id after each where there are several."""
-    if len(documents) == 1:
-        return documents.values
-    return np.insert(documents.values, documents.splits[1:], END_ID)
-
-
-def _blocks(split, documents, length, batches, dropped):
-    text = tf.constant(_joined(documents))
-    steps = len(text) - 1
-    # One block less leaves room to begin anywhere in the first block's place.
-    is_train = split == "train"
-    count = max(steps // length - int(is_train and steps // length > 8), 0)
-    room = steps - count * length + 1
-    dropped["tokens"] = len(text) - (count * length + 1 if count else 0)
-
-    def fill(rows, lengths, key):
-        start = rows * length
-        if is_train:
-            start += tf.random.stateless_uniform([], key, 0, room, dtype="int64")
-        block = tf.gather(text, start[:, None] + tf.range(length + 1, dtype="int64"))
-        return block[:, :-1], block[:, 1:]
-
-    lengths = np.full(count, length)
-    dataset, plan = batches.make(split, lengths[:, None], fill)
-    unknown = share_unknown(documents.values, UNKNOWN_ID)
-    return dataset, SplitSummary.of_plan(plan, dropped, lengths, unknown)
-
-
-def _carried(split, documents, length, batches, dropped):
-    rows = batches.rows(length)
-    text = [documents[i] for i in range(len(documents))]
-    if len(text) > 1:
-        text = [np.append(document, END_ID) for document in text]
-    dataset = chunks(text, rows, length)
-    count = int(dataset.cardinality())
-    dropped["tokens"] = sum(map(len, text)) - count * rows * length
-    summary = SplitSummary(
-        count * rows,
-        dropped,
-        count,
-        np.full(count * rows, length),
-        unknown=share_unknown(np.concatenate(text), UNKNOWN_ID),
-    )
-    finished = finish(dataset)
-    finished.from_step = lambda step: finish(dataset.repeat().skip(step % count))
-    return finished, summary
-
-
-def _documents(split, documents, length, batches, dropped):
-    fits = documents.lengths < length
-    dropped["too_long"] = int((~fits).sum())
-    documents = documents.where(fits)
-    lengths = documents.lengths[:, None] + 1
-    if split == "train":
-        batches.choose_shapes(lengths, (length,))
-    pieces = documents.padded()
-
-    def fill(rows, lengths, key):
-        edge = tf.ones_like(rows, dtype="int32")[:, None]
-        ids = pieces(rows, lengths[0] - 1)
-        tokens = tf.concat([START_ID * edge, ids], axis=1)
-        # The end comes right after the last piece; what follows the pieces is padding.
-        after = tf.concat([ids, 0 * edge], axis=1)
-        last = tf.gather(tf.constant(documents.lengths), rows)
-        is_end = tf.range(tf.shape(after)[1], dtype="int64") == last[:, None]
-        labels = tf.where(is_end, END_ID, after)
-        return tokens, labels, tf.cast(labels != PAD_ID, "float32")
-
-    dataset, plan = batches.make(split, lengths, fill)
-    unknown = share_unknown(documents.values, UNKNOWN_ID)
-    return dataset, SplitSummary.of_plan(plan, dropped, lengths[:, 0], unknown)
-
-
-def _packed(split, documents, length, batches, dropped):
-    # A document is its start id and pieces; the labels are its pieces and the end id.
-    splits = documents.splits + np.arange(len(documents) + 1)
-    tokens = Ragged(np.insert(documents.values, documents.splits[:-1], START_ID), splits)
-    labels = np.insert(documents.values, documents.splits[1:], END_ID)
-    begins, ends, dropped["cut"] = cut(tokens, length)
-    row, start = pack(ends - begins, length)
-    table = [
-        fill_rows(values, begins, ends - begins, row, start, length)
-        for values in (tokens.values, labels)
-    ]
-    reset = np.zeros(table[0].shape, bool)
-    reset[row, start] = True
-    used = np.bincount(row, ends - begins).astype("int64")
-    reset[used < length, used[used < length]] = True  # padding is a document of its own
-    tokens, labels, reset = (tf.constant(array) for array in (*table, reset))
-
-    def fill(rows, lengths, key):
-        chosen = tf.gather(labels, rows)
-        inputs = {"tokens": tf.gather(tokens, rows), "reset": tf.gather(reset, rows)}
-        return inputs, chosen, tf.cast(chosen != PAD_ID, "float32")
-
-    dataset, plan = batches.make(split, np.full((len(used), 1), length), fill)
-    unknown = share_unknown(documents.values, UNKNOWN_ID)
-    summary = SplitSummary.of_plan(plan, dropped, documents.lengths + 1, unknown)
-    summary.padding = 1 - float(used.mean()) / length
-    return dataset, summary

@@ -67,12 +67,12 @@ def cut(documents, longest):
         `(begins, ends, cut)`: (P,) places in `documents.values` of each piece, and how many
         documents were cut.
     """
-    splits, lengths = documents.splits, documents.lengths
+    lengths = documents.lengths
     pieces = -(-lengths // longest)
     which = np.repeat(np.arange(len(documents)), pieces)
     number = np.arange(len(which)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    begins = splits[which] + number * longest
-    return begins, np.minimum(begins + longest, splits[which + 1]), int((pieces > 1).sum())
+    begins = documents.begins[which] + number * longest
+    return begins, np.minimum(begins + longest, documents.ends[which]), int((pieces > 1).sum())
 
 
 def fill_rows(values, begins, lengths, row, start, capacity, pad=0):

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from keras_seq.data._load import find_builder, is_folder, prepare
-from keras_seq.data._splits import ALIASES, our_splits
+from keras_seq.data._splits import our_splits, pick
 
 
 @dataclasses.dataclass
@@ -24,6 +24,8 @@ class Source:
         features: dict from column to its TFDS feature; empty where it is no TFDS dataset.
         supervised: `(input column, target column)`, or `()` where nothing says.
         sizes: dict from split to its number of examples, as far as it is known.
+        identity: what tells it from another source, or from itself after a change, as JSON takes
+            it; `None` for what has no name on this machine.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Source:
     features: dict
     supervised: tuple
     sizes: dict
+    identity: object = None
 
     def column(self, argument, name, default, is_right, what):
         """The column to take for an argument.
@@ -90,7 +93,7 @@ def open_source(dataset, data_dir=None, read_path=None):
     Raises:
         TypeError, ValueError, ConnectionError: as `keras_seq.data.load`.
     """
-    features, supervised, sizes = {}, (), {}
+    features, supervised, sizes, identity = {}, (), {}, None
     if isinstance(dataset, tf.data.Dataset):
         name, splits = "tf.data.Dataset", {"train": dataset}
     elif isinstance(dataset, dict):
@@ -98,17 +101,20 @@ def open_source(dataset, data_dir=None, read_path=None):
     else:
         name = dataset if isinstance(dataset, (str, os.PathLike)) else repr(dataset)
         splits = _of_path(dataset, read_path)
-        if splits is None:
+        if splits is not None:
+            identity = _files_of(os.path.expanduser(os.fspath(dataset)))
+        else:
             builder = find_builder(dataset, data_dir=data_dir)
             if not is_folder(builder):
                 prepare(builder, dataset)
+            identity = [builder.info.full_name, str(builder.data_dir)]
             if isinstance(builder.info.features, tfds.features.FeaturesDict):
                 features = dict(builder.info.features.items())
             keys = builder.info.supervised_keys
             supervised = keys if isinstance(keys, tuple) and len(keys) == 2 else ()
             sizes = {s: info.num_examples for s, info in builder.info.splits.items()}
             sizes = our_splits(sizes)
-            splits = {s: builder.as_dataset(split=s) for s in our_splits(_named(builder)).values()}
+            splits = {s: _as_dataset(builder, s) for s in our_splits(_named(builder)).values()}
     splits = our_splits(splits)
     if "train" not in splits:
         raise ValueError(
@@ -127,7 +133,29 @@ def open_source(dataset, data_dir=None, read_path=None):
         features=features,
         supervised=supervised if all(isinstance(key, str) for key in supervised) else (),
         sizes=sizes,
+        identity=identity,
     )
+
+
+def _as_dataset(builder, split):
+    try:
+        return builder.as_dataset(split=split)
+    except NotImplementedError:  # of ArrayRecord files, which are read item by item
+        records = builder.as_data_source(split=split)
+        spec = builder.info.features.get_tensor_spec()
+        return tf.data.Dataset.from_generator(lambda: iter(records), output_signature=spec)
+
+
+def _files_of(path):
+    """Names, sizes and times of a file or of all files of a folder."""
+    files = [path]
+    if os.path.isdir(path):
+        files = sorted(os.path.join(f, name) for f, _, names in os.walk(path) for name in names)
+    facts = [os.stat(file) for file in files]
+    return [
+        [os.path.abspath(file), fact.st_size, fact.st_mtime_ns]
+        for file, fact in zip(files, facts, strict=True)
+    ]
 
 
 def _named(builder):
@@ -181,9 +209,9 @@ def read_columns(source, columns, *, errors="raise", texts=()):
     """
     check_errors(errors)
     read, dropped = {}, {}
-    for split, dataset in source.splits.items():
+    for split in source.splits:
         dropped[split] = {}
-        read[split] = _read(source, split, dataset, columns, errors, texts, dropped[split])
+        read[split] = _read(source, split, columns, errors, texts, dropped[split])
         if len(read[split][columns[0]]) == 0:
             raise ValueError(
                 f"The split {split!r} of {source.name!r} has no examples"
@@ -198,13 +226,41 @@ def check_errors(errors):
         raise ValueError(f"`errors` must be 'raise' or 'skip'. Received: {errors!r}")
 
 
-def _read(source, split, dataset, columns, errors, texts, dropped):
-    chosen = dataset.map(lambda row: {name: row[name] for name in columns})
-    same = all(source.spec[name].shape.is_fully_defined() for name in columns)
-    chosen = chosen.batch(1024) if same else chosen.ragged_batch(1024)
+def _read(source, split, columns, errors, texts, dropped):
     rows = {name: [] for name in columns}
+    for batch in batches_of(source, split, columns, errors, texts, dropped):
+        for name in columns:
+            rows[name] += batch[name]
+    same = _of_one_shape(source, columns)
+    return {
+        name: np.stack(items) if same and name not in texts and items else items
+        for name, items in rows.items()
+    }
+
+
+def _of_one_shape(source, columns):
+    return all(source.spec[name].shape.is_fully_defined() for name in columns)
+
+
+def batches_of(source, split, columns, errors="raise", texts=(), dropped=None):
+    """Reads a split, at most 1,024 examples at a time.
+
+    Args:
+        source, columns, errors, texts: as of `read_columns`.
+        split: name of the split.
+        dropped: dict of counts.
+
+    Yields:
+        Dicts from column to a list of items.
+
+    Raises:
+        ValueError: as `read_columns`.
+    """
+    dropped = {} if dropped is None else dropped
+    chosen = source.splits[split].map(lambda row: {name: row[name] for name in columns})
+    same = _of_one_shape(source, columns)
+    iterator = iter(chosen.batch(1024) if same else chosen.ragged_batch(1024))
     number = 0
-    iterator = iter(chosen)
     while True:
         try:
             batch = next(iterator, None)
@@ -212,25 +268,20 @@ def _read(source, split, dataset, columns, errors, texts, dropped):
             known = source.sizes.get(split)
             if errors == "skip":
                 dropped["unreadable"] = known - number if known else 1
-                break
+                return
             raise ValueError(
                 f"Records {number:,} and up of split {split!r} of {source.name!r} cannot be read: "
                 f"{error.message.splitlines()[0][:200]}. Make the file again, or pass "
                 "errors='skip' to leave out and count what cannot be read."
             ) from None
         if batch is None:
-            break
+            return
         batch = {name: _unpacked(batch[name]) for name in columns}
         keep = np.ones(len(batch[columns[0]]), bool)
         for name in texts:
             batch[name] = _decoded(source, split, name, batch[name], number, errors, keep, dropped)
         number += len(keep)
-        for name in columns:
-            rows[name] += [item for item, kept in zip(batch[name], keep, strict=True) if kept]
-    return {
-        name: np.stack(items) if same and name not in texts and items else items
-        for name, items in rows.items()
-    }
+        yield {name: pick(batch[name], keep) for name in columns}
 
 
 def _unpacked(tensor):
@@ -259,11 +310,3 @@ def _decoded(source, split, name, items, number, errors, keep, dropped):
             keep[i] = False
             dropped["not_utf8"] = dropped.get("not_utf8", 0) + 1
     return texts
-
-
-def check_split_names(splits):
-    """Refuses a dict of datasets whose keys are no names of splits."""
-    known = [name for names in ALIASES.values() for name in names]
-    others = sorted(set(splits) - set(known))
-    if others:
-        raise ValueError(f"Splits must be among {known}. Received: {others}")

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_seq.data._arguments import check_positive, check_tokenizer
 from keras_seq.data._labels import class_numbers
-from keras_seq.data._pipeline import Ragged
+from keras_seq.data._ragged import Ragged
 from keras_seq.data._row_batches import RowBatches
 from keras_seq.data._source import check_errors, open_source, read_columns
 from keras_seq.data._splits import ALIASES, complete, pick

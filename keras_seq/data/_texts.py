@@ -6,8 +6,9 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from keras_seq.data._pipeline import Ragged
+from keras_seq.data._ragged import Ragged
 from keras_seq.data._splits import ALIASES
+from keras_seq.data.tokenizers import END_ID
 
 _ROWS = 1024  # texts tokenized at a time
 
@@ -51,13 +52,14 @@ def _lines(path):
     return tf.data.TextLineDataset(path).map(lambda line: {"text": line})
 
 
-def tokenize(tokenizer, texts, what="texts"):
+def tokenize(tokenizer, texts, what="texts", end=False):
     """Token ids of texts, with a progress bar where it takes long.
 
     Args:
         tokenizer: a tokenizer of `train_tokenizer`.
         texts: list of `str`.
         what: what they are, for the progress bar.
+        end: whether the end id is put after each.
 
     Returns:
         `Ragged` of int32 ids.
@@ -79,7 +81,8 @@ def tokenize(tokenizer, texts, what="texts"):
         )
         with bar:
             for ids in batches:
-                values.append(ids.values.numpy().astype("int32"))
-                lengths.append(np.diff(ids.row_splits.numpy()))
+                splits, rows = ids.row_splits.numpy(), ids.values.numpy().astype("int32")
+                values.append(np.insert(rows, splits[1:], END_ID) if end else rows)
+                lengths.append(np.diff(splits) + int(end))
                 bar.update(len(lengths[-1]))
     return Ragged(np.concatenate(values), np.concatenate([[0], np.cumsum(np.concatenate(lengths))]))

@@ -3,7 +3,7 @@ import numpy as np
 from hypothesis import given, settings
 
 from keras_seq.data._packing import cut, fill_rows, pack
-from keras_seq.data._pipeline import Ragged
+from keras_seq.data._ragged import Ragged
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,11 +1,10 @@
 import itertools
 
-import numpy as np
 import pytest
-import tensorflow as tf
 
 from keras_seq.data._batch_plan import plan_batches
-from keras_seq.data._pipeline import Ragged, make_dataset
+from keras_seq.data._pipeline import make_dataset
+from keras_seq.data._ragged import Ragged
 
 ROWS = [[1], [2, 3], [4, 5, 6], [7], [8, 9], [10, 11, 12], [13], [14]]
 
@@ -72,28 +71,3 @@ def test_autotuning_is_off_and_order_is_kept():
     for dataset in (pipeline(), pipeline().from_step(3)):
         assert dataset.options().autotune.enabled is False
         assert dataset.options().deterministic is True
-
-
-def test_rows_are_shortened_at_either_end():
-    ragged = Ragged.of(ROWS)
-    first, last = ragged.shortened(2), ragged.shortened(2, keep="last")
-    assert [first[i].tolist() for i in range(3)] == [[1], [2, 3], [4, 5]]
-    assert [last[i].tolist() for i in range(3)] == [[1], [2, 3], [5, 6]]
-
-
-def test_rows_of_vectors_are_padded_with_zeros():
-    ragged = Ragged.of([np.ones((1, 2)), 2 * np.ones((2, 2))])
-    rows = ragged.padded()(tf.constant([0, 1]), 3)
-    np.testing.assert_array_equal(rows[..., 1], [[1, 0, 0], [2, 2, 0]])
-
-
-def test_ragged_rows():
-    ragged = Ragged.of(ROWS)
-    np.testing.assert_array_equal(ragged[2], [4, 5, 6])
-    kept = ragged.where([len(row) == 2 for row in ROWS])
-    assert [kept[i].tolist() for i in range(len(kept))] == [[2, 3], [8, 9]]
-    again = Ragged.of(tf.ragged.constant(ROWS))
-    np.testing.assert_array_equal(again.splits, ragged.splits)
-    empty = Ragged.of([])
-    assert len(empty) == 0 and len(empty.where([])) == 0
-    np.testing.assert_array_equal(ragged.padded()(tf.constant([1, 0]), 3), [[2, 3, 0], [1, 0, 0]])
