@@ -11,6 +11,14 @@ import tensorflow_datasets as tfds
 from keras_seq.data._load import find_builder, is_folder, prepare
 from keras_seq.data._splits import our_splits, pick
 
+_ROWS = 1024  # examples read at a time
+_UNREADABLE = (
+    tf.errors.DataLossError,
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.FailedPreconditionError,  # fewer records than the dataset says
+)
+
 
 @dataclasses.dataclass
 class Source:
@@ -258,30 +266,69 @@ def batches_of(source, split, columns, errors="raise", texts=(), dropped=None):
     """
     dropped = {} if dropped is None else dropped
     chosen = source.splits[split].map(lambda row: {name: row[name] for name in columns})
-    same = _of_one_shape(source, columns)
-    iterator = iter(chosen.batch(1024) if same else chosen.ragged_batch(1024))
     number = 0
+    for items in _readable(source, split, chosen, errors, dropped):
+        keep = np.ones(len(items[columns[0]]), bool)
+        for name in texts:
+            items[name] = _decoded(source, split, name, items[name], number, errors, keep, dropped)
+        number += len(keep)
+        yield {name: pick(items[name], keep) for name in columns}
+
+
+def _readable(source, split, dataset, errors, dropped):
+    """Yields dicts from column to a list of items; what cannot be read ends it, or is counted."""
+    columns = list(dataset.element_spec)
+    if errors == "skip":  # one by one, so that what is lost is what cannot be read
+        batches = _batched(_without_errors(source, split, dataset, dropped), columns)
+        yield from batches
+        return
+    same = _of_one_shape(source, columns)
+    number = 0
+    iterator = iter(dataset.batch(_ROWS) if same else dataset.ragged_batch(_ROWS))
     while True:
         try:
             batch = next(iterator, None)
-        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-            known = source.sizes.get(split)
-            if errors == "skip":
-                dropped["unreadable"] = known - number if known else 1
-                return
+        except _UNREADABLE as error:
             raise ValueError(
-                f"Records {number:,} and up of split {split!r} of {source.name!r} cannot be read: "
-                f"{error.message.splitlines()[0][:200]}. Make the file again, or pass "
-                "errors='skip' to leave out and count what cannot be read."
+                f"Records {number:,} to {number + _ROWS - 1:,} of split {split!r} of "
+                f"{source.name!r} cannot be read: {error.message.splitlines()[0][:200]}. Make the "
+                "file again, or pass errors='skip' to leave out and count what cannot be read."
             ) from None
         if batch is None:
             return
-        batch = {name: _unpacked(batch[name]) for name in columns}
-        keep = np.ones(len(batch[columns[0]]), bool)
-        for name in texts:
-            batch[name] = _decoded(source, split, name, batch[name], number, errors, keep, dropped)
-        number += len(keep)
-        yield {name: pick(batch[name], keep) for name in columns}
+        items = {name: _unpacked(batch[name]) for name in columns}
+        number += len(items[columns[0]])
+        yield items
+
+
+def _without_errors(source, split, dataset, dropped):
+    """Yields the examples that can be read; TensorFlow leaves out the rest of a damaged file."""
+    iterator, read, failed, again = iter(dataset), 0, 0, False
+    while True:
+        try:
+            example = next(iterator)
+        except StopIteration:
+            break
+        except _UNREADABLE:
+            failed += 1
+            if again:  # and no example between
+                break
+            again = True
+            continue
+        again = False
+        read += 1
+        yield example
+    if failed:
+        dropped["unreadable"] = source.sizes.get(split, read + failed) - read
+
+
+def _batched(examples, columns):
+    while rows := list(itertools.islice(examples, _ROWS)):
+        yield {name: [_item(row[name]) for row in rows] for name in columns}
+
+
+def _item(tensor):
+    return tensor.to_tensor().numpy() if isinstance(tensor, tf.RaggedTensor) else tensor.numpy()
 
 
 def _unpacked(tensor):
