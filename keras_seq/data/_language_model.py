@@ -66,7 +66,7 @@ def language_model(
     static_shapes=False,
     seed=0,
     train_examples=None,
-    cache=None,
+    cache="memory",
     errors="raise",
 ):
     """Makes batches for a model of the next token, from any text.
@@ -112,10 +112,10 @@ def language_model(
             Otherwise documents are sorted by length, and each batch is padded to its longest.
         seed: int; the order of the training rows.
         train_examples: keep the first so many training documents only.
-        cache: folder for token ids, of texts larger than memory: they are tokenized once, a
-            thousand at a time, and batches are read from there (not with `"carried"`; with
-            `"packed"` rows are made in memory). The tokenizer is trained on the first 64 Mi
-            characters. `None` keeps all in memory.
+        cache: `"memory"`, or a folder for the token ids of texts larger than that: they are
+            tokenized once, a thousand texts at a time, and batches are read from there (not with
+            `"carried"`; with `"packed"` rows are made in memory). The tokenizer is then trained on
+            the first 64 Mi characters.
         errors: `"raise"`, or `"skip"` to leave out and count records that cannot be read.
 
     Returns:
@@ -152,9 +152,9 @@ def language_model(
     batches = RowBatches(
         batch_size, max_tokens, length_buckets, static_shapes, seed, 32, "documents"
     )
-    if layout == "carried" and cache is not None:
+    if layout == "carried" and cache != "memory":
         raise ValueError(
-            "`cache` must be None for layout='carried', which keeps the text in memory. Received: "
+            "`cache` must be 'memory' for layout='carried', which keeps the text there. Received: "
             f"{cache!r}"
         )
     if not isinstance(tokenizer, str):
@@ -162,7 +162,7 @@ def language_model(
     source = open_source(dataset, data_dir, read_text_files)
     text = source.column("text", text, next(iter(source.supervised), None), is_text, "text")
     options = {"vocabulary_size": vocabulary_size, "lowercase": lowercase}
-    if cache is not None:
+    if cache != "memory":
         ids, tokenizer, dropped, first = tokens_on_disk(
             source, text, cache, tokenizer, options, errors, train_examples
         )

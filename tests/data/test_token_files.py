@@ -83,7 +83,7 @@ def test_what_cannot_be_made_leaves_nothing_behind(tmp_path):
     assert os.listdir(tmp_path) == []
     data = language_model(given, layout="documents", cache=tmp_path / "ids", errors="skip")
     assert data.dropped["test"] == {"empty": 0, "not_utf8": 1, "too_long": 0}
-    with pytest.raises(ValueError, match="`cache` must be None for layout='carried'"):
+    with pytest.raises(ValueError, match="`cache` must be 'memory' for layout='carried'"):
         language_model(given, layout="carried", cache=tmp_path / "ids")
 
 
