@@ -3,6 +3,7 @@ import pytest
 
 from keras_seq.data import load, pairs, train_tokenizer
 
+
 def as_kept(texts):
     """KerasHub before 0.26, the last for Python 3.10, loses a subword text's leading spaces."""
     version = tuple(map(int, keras_hub.__version__.split(".")[:2]))
