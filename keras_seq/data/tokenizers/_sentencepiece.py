@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import hashlib
 import io
 import os
 import sys
@@ -65,6 +66,7 @@ class SentencePieceTokenizer(SavedTokenizer, keras_hub.tokenizers.SentencePieceT
         if proto is not None:
             processor = sentencepiece.SentencePieceProcessor(model_proto=self.proto)
             self._pieces = processor.id_to_piece(list(range(processor.vocab_size())))
+            self._model_name = f"SentencePiece_{hashlib.sha256(self.proto).hexdigest()}"
             self._piece_ids = {piece: id for id, piece in enumerate(self._pieces)}
 
     def tokenize(self, inputs):
@@ -80,12 +82,17 @@ class SentencePieceTokenizer(SavedTokenizer, keras_hub.tokenizers.SentencePieceT
         """A graph gets a model of its own.
 
         TensorFlow Text's belongs to the eager operation that made it, and ends with the cache of
-        these, which `keras.utils.set_random_seed` clears: pipelines made before then fail.
+        these, which `keras.utils.set_random_seed` clears: pipelines made before then fail. In a
+        SavedModel, models of one name are one model, so the name says what is in it.
         """
         kept = self._sentence_piece
         if not tf.executing_eagerly() or _eager_calls_need_the_model(self):
             self._sentence_piece = tensorflow_text.SentencepieceTokenizer(
-                self.proto, tf.int32, add_bos=self.add_bos, add_eos=self.add_eos
+                self.proto,
+                tf.int32,
+                add_bos=self.add_bos,
+                add_eos=self.add_eos,
+                name=self._model_name,
             )
         try:
             yield

@@ -1,5 +1,6 @@
 import keras_hub
 import pytest
+import tensorflow as tf
 
 from keras_seq.data import load, pairs, train_tokenizer
 
@@ -26,6 +27,23 @@ def test_long_texts_count_too():
 
 def test_an_unseen_character_is_the_unknown_id():
     assert 1 in train_tokenizer(["abc"], "character")("abx")
+
+
+def test_two_tokenizers_stay_apart_in_graphs_and_in_a_saved_model(tmp_path):
+    tokenizers = [train_tokenizer([text], "character") for text in ("abc", "xyz cba")]
+    texts = tf.constant(["abc"])
+    expected = [tokenizer(["abc"]) for tokenizer in tokenizers]
+    datasets = [tf.data.Dataset.from_tensors(texts).map(tokenizer) for tokenizer in tokenizers]
+    (pair,) = tf.data.Dataset.zip(*datasets)
+    assert [ids.to_list() for ids in pair] == expected
+
+    module = tf.Module()
+    signature = [tf.TensorSpec([None], "string")]
+    for i, tokenizer in enumerate(tokenizers):
+        setattr(module, f"tokenize_{i}", tf.function(tokenizer.tokenize, signature))
+    tf.saved_model.save(module, str(tmp_path))
+    loaded = tf.saved_model.load(str(tmp_path))
+    assert [f(texts).to_list() for f in (loaded.tokenize_0, loaded.tokenize_1)] == expected
 
 
 @pytest.mark.parametrize(
