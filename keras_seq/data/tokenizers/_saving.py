@@ -169,9 +169,10 @@ def _digest(folder, name):
 
 def _check_free(path):
     if os.path.isdir(path):
-        if not os.listdir(path) or os.path.isfile(os.path.join(path, FILE)):
+        others = sorted(set(os.listdir(path)) - _files_of(path))
+        if not others:
             return
-        found = "a folder with something else in it"
+        found = f"a folder with something else in it: {others[0]!r}"
     elif os.path.lexists(path):
         found = "a file"
     else:
@@ -179,6 +180,14 @@ def _check_free(path):
     raise ValueError(
         f"`path` must be a new folder, or one that holds a tokenizer. Received: {path!r}, {found}"
     )
+
+
+def _files_of(path):
+    """Names of the files of the tokenizer in a folder, if there is one."""
+    try:
+        return {FILE, *_read_description(path)["files"]}
+    except ValueError:
+        return set()
 
 
 def _rename(temporary, path):

@@ -101,9 +101,7 @@ def train(texts, kind, vocabulary_size, lowercase, add_end, progress):
     learned = []
     if characters:
         learned = keras_hub.tokenizers.compute_word_piece_vocabulary(
-            tf.data.Dataset.from_generator(
-                lambda: iter(batches), output_signature=tf.TensorSpec([None], "string")
-            ),
+            _dataset(batches),
             vocabulary_size,
             split=False,
             suffix_indicator=SUFFIX,
@@ -122,6 +120,15 @@ def _batches_of_words(texts, lowercase):
         with tf.device("cpu"):
             batch = tf.constant(batch)
             yield split_words(lower(batch) if lowercase else batch).flat_values.numpy()
+
+
+def _dataset(batches):
+    dataset = tf.data.Dataset.from_generator(
+        lambda: iter(batches), output_signature=tf.TensorSpec([None], "string")
+    )
+    options = tf.data.Options()
+    options.autotune.enabled = False  # its thread may sleep long after the last batch
+    return dataset.with_options(options)
 
 
 def _characters(words):

@@ -66,8 +66,11 @@ def test_saving_again_replaces_a_tokenizer_and_nothing_else(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ValueError, match="`path` .*file', a file"):
         trained("word").save(tmp_path / "file")
-    with pytest.raises(ValueError, match="`path` .*a folder with something else in it"):
+    with pytest.raises(ValueError, match="`path` .*a folder with something else in it: 'file'"):
         trained("word").save(tmp_path)
+    (folder / "model.keras").write_text("mine")
+    with pytest.raises(ValueError, match="with something else in it: 'model.keras'"):
+        trained("word").save(folder)
     assert (tmp_path / "file").read_text() == "mine"
 
 
