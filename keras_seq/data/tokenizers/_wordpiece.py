@@ -83,8 +83,8 @@ TOKENIZER = WordPieceTokenizer
 
 def split_words(texts):
     """(B,) strings to ragged (B, words)."""
-    # TensorFlow Text's pieces cannot hold the character 0.
-    return tensorflow_text.regex_split(texts, rf"{WHITESPACE}|\x00|{SINGLES}", SINGLES)
+    texts = tf.strings.regex_replace(texts, r"\x00", " ")  # it would end a text or a piece
+    return tensorflow_text.regex_split(texts, f"{WHITESPACE}|{SINGLES}", SINGLES)
 
 
 def train(texts, kind, vocabulary_size, lowercase, add_end, progress):

@@ -30,6 +30,11 @@ def test_word_pieces_cover_alphabets_of_thousands_of_characters():
     assert 1 not in tokenizer(["".join(syllables)])[0]
 
 
+def test_the_character_0_is_white_space_to_word_pieces():
+    tokenizer = train_tokenizer(["a b"], "wordpiece")
+    assert tokenizer.detokenize(tokenizer(["\0a\0b", "\0"])) == ["a b", ""]
+
+
 def test_long_words_are_pieces_too():
     tokenizer = train_tokenizer(["ab" * 500], "wordpiece")
     assert tokenizer.detokenize(tokenizer(["ab" * 5000])) == ["ab" * 5000]
