@@ -14,6 +14,7 @@ from keras_seq.data._source import batches_of
 from keras_seq.data._splits import HELD_OUT_FRACTION
 from keras_seq.data._texts import tokenize
 from keras_seq.data.tokenizers import load_tokenizer, train_tokenizer
+from keras_seq.version import __version__
 
 _SAMPLE = 2**26  # characters that a tokenizer is trained on
 _SPLITS = ("train", "validation", "test")
@@ -76,8 +77,6 @@ def _made_of(source, column, tokenizer, options, errors, train_examples):
     if not isinstance(tokenizer, str):
         config = json.dumps(tokenizer.get_config(), sort_keys=True, default=str)
         tokenizer = hashlib.blake2b(config.encode(), digest_size=16).hexdigest()
-    import keras_seq
-
     return {
         "source": source.identity,
         "column": column,
@@ -85,7 +84,7 @@ def _made_of(source, column, tokenizer, options, errors, train_examples):
         "options": options,
         "errors": errors,
         "train_examples": train_examples,
-        "version": keras_seq.__version__,
+        "version": __version__,
     }
 
 
