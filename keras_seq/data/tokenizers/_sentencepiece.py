@@ -4,6 +4,7 @@ import base64
 import contextlib
 import hashlib
 import io
+import itertools
 import os
 import sys
 import tempfile
@@ -145,7 +146,7 @@ def train(texts, kind, vocabulary_size, lowercase, add_end, progress):
     model = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(progress(texts)),
+            sentence_iterator=itertools.chain(progress(texts), _line_ends(texts)),
             model_writer=model,
             model_type=_MODEL_TYPES[kind],
             normalization_rule_tsv=_write_rules(folder, lowercase),
@@ -177,6 +178,14 @@ def _check_vocabulary_size(size, texts, kind):
             f"{len(characters)} distinct characters, and {len(SPECIAL_TOKENS)} pieces are special. "
             f"Received: {size}. Raise it, or clean the texts of rare characters."
         )
+
+
+def _line_ends(texts):
+    """A text for each line end that texts only end with, where SentencePiece does not see it."""
+    last = {c for text in texts for c in text[len(text.rstrip("\r\n")) :]}
+    inside = {c for text in texts for c in text.rstrip("\r\n") if c in "\r\n"}
+    for end in sorted(last - inside):
+        yield f"{end} "
 
 
 def _lower(text):

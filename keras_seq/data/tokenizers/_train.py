@@ -36,7 +36,7 @@ def train_tokenizer(
     wordpiece) or U+FFFD (codepoint). No kind normalizes Unicode: a composed and a decomposed
     accent are different characters, so normalize such texts alike beforehand. In the three kinds
     of SentencePiece (subword, bpe, character), its sign for a space, U+2581, becomes a space, the
-    character 0 and the written name of a special token, such as a literal "<s>", may become
+    characters 0, U+001F and U+2585, which it keeps for itself, and the written name of a special token, such as a literal "<s>", may become
     unknown, and KerasHub before 0.26, the last for Python 3.10, loses the leading spaces of a
     subword or bpe text (so do all versions in a graph). In the others a literal "<s>" is text like
     any other, but to `"word"` it is unknown; to `"wordpiece"` the character 0 is white space.
