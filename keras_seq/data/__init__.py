@@ -17,6 +17,7 @@ except ImportError as error:
 from keras_seq.data._classification import ClassificationData, classification
 from keras_seq.data._language_model import LanguageModelData, language_model
 from keras_seq.data._load import load, pairs
+from keras_seq.data._series import SeriesData, series
 from keras_seq.data._tagging import TaggingData, tagging
 from keras_seq.data._translation import TranslationData, translation
 from keras_seq.data.date_translation import DateTranslation
@@ -26,6 +27,7 @@ __all__ = [
     "ClassificationData",
     "DateTranslation",
     "LanguageModelData",
+    "SeriesData",
     "TaggingData",
     "TranslationData",
     "classification",
@@ -33,6 +35,7 @@ __all__ = [
     "load",
     "load_tokenizer",
     "pairs",
+    "series",
     "tagging",
     "train_tokenizer",
     "translation",
