@@ -15,6 +15,7 @@ except ImportError as error:
     ) from error
 
 from keras_seq.data._classification import ClassificationData, classification
+from keras_seq.data._images import ImageData, images
 from keras_seq.data._language_model import LanguageModelData, language_model
 from keras_seq.data._load import load, pairs
 from keras_seq.data._series import SeriesData, series
@@ -26,11 +27,13 @@ from keras_seq.data.tokenizers import load_tokenizer, train_tokenizer
 __all__ = [
     "ClassificationData",
     "DateTranslation",
+    "ImageData",
     "LanguageModelData",
     "SeriesData",
     "TaggingData",
     "TranslationData",
     "classification",
+    "images",
     "language_model",
     "load",
     "load_tokenizer",
