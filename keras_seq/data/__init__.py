@@ -14,6 +14,7 @@ except ImportError as error:
         "layers, models and generation work without them"
     ) from error
 
+from keras_seq.data._captions import CaptionData, captions
 from keras_seq.data._classification import ClassificationData, classification
 from keras_seq.data._images import ImageData, images
 from keras_seq.data._language_model import LanguageModelData, language_model
@@ -25,6 +26,7 @@ from keras_seq.data.date_translation import DateTranslation
 from keras_seq.data.tokenizers import load_tokenizer, train_tokenizer
 
 __all__ = [
+    "CaptionData",
     "ClassificationData",
     "DateTranslation",
     "ImageData",
@@ -32,6 +34,7 @@ __all__ = [
     "SeriesData",
     "TaggingData",
     "TranslationData",
+    "captions",
     "classification",
     "images",
     "language_model",

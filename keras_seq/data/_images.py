@@ -309,7 +309,7 @@ def _label_check(label, names):
         if 0 <= record[label] < count:
             return None
         limit = f"0 to {count - 1}, the numbers of the classes" if names else "0 or more"
-        return "label_out_of_range", f"must have a label of {limit}. Received: {record[label]}"
+        return "unknown_label", f"must have a label of {limit}. Received: {record[label]}"
 
     return check
 

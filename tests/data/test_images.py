@@ -158,7 +158,7 @@ def test_labels_out_of_range_are_named_or_counted(label):
     with pytest.raises(ValueError, match=rf"Record 42 .* label of 0 to 4.*Received: {label}"):
         small(dataset(labels=wrong), class_names=names)
     data = small(dataset(labels=wrong), class_names=names, errors="skip")
-    assert data.dropped["train"] == {"label_out_of_range": 1} and data.class_names == tuple(names)
+    assert data.dropped["train"] == {"unknown_label": 1} and data.class_names == tuple(names)
 
 
 def test_training_labels_alone_say_how_many_classes_there_are():
