@@ -6,7 +6,13 @@ import numpy as np
 import tensorflow as tf
 
 from keras_seq.data._arguments import check_one_of, check_positive, check_tokenizer
-from keras_seq.data._image_records import check_image_size, is_image, prepared, read_records
+from keras_seq.data._image_records import (
+    check_image_size,
+    default_image,
+    is_image,
+    prepared,
+    read_records,
+)
 from keras_seq.data._row_batches import RowBatches
 from keras_seq.data._source import check_errors, open_source
 from keras_seq.data._splits import complete, pick
@@ -183,7 +189,7 @@ def captions(
 
     source = open_source(dataset, data_dir)
     keys = source.supervised or (None, None)
-    image = source.column("image", image, keys[0], is_image, "images")
+    image = source.column("image", image, keys[0] or default_image(source), is_image, "images")
     text = source.column("text", text, keys[1], _is_texts, "texts")
     columns, dropped, shape = _read(source, image, text, image_size, errors)
     columns = complete(columns, "key", dropped)

@@ -5,6 +5,7 @@ import hashlib
 import os
 
 import tensorflow as tf
+import tensorflow_datasets as tfds
 
 from keras_seq.data._pipeline import WORKERS
 from keras_seq.data._splits import our_splits
@@ -16,6 +17,12 @@ _BATCH = 256  # records read at a time
 def is_image(spec):
     """Whether a column holds one image an example: pixels (H, W) or (H, W, C)."""
     return (spec.dtype.is_integer or spec.dtype.is_floating) and spec.shape.rank in (2, 3)
+
+
+def default_image(source):
+    """The column that TFDS says has images, or `None`."""
+    named = [c for c, f in source.features.items() if isinstance(f, tfds.features.Image)]
+    return named[0] if len(named) == 1 else None
 
 
 class ImageFolder:

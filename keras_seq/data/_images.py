@@ -14,6 +14,7 @@ from keras_seq.data._image_layouts import LAYOUTS, check_patches, form_of, resto
 from keras_seq.data._image_records import (
     ImageFolder,
     check_image_size,
+    default_image,
     is_image,
     prepared,
     read_records,
@@ -216,7 +217,8 @@ def images(
     folder = ImageFolder()
     source = open_source(dataset, data_dir, folder.read)
     keys = source.supervised or (None, None)
-    image = source.column("image", image, keys[0], is_text if folder.files else is_image, "images")
+    is_right = is_text if folder.files else is_image
+    image = source.column("image", image, keys[0] or default_image(source), is_right, "images")
     others, names = [], None
     if layout != "tokens":
         label = source.column("label", label, keys[1], is_number, "labels, integers")

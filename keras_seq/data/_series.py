@@ -195,7 +195,8 @@ def series(
     check_errors(errors)
     _check_splits(splits)
 
-    tables = read_tables(dataset, data_dir, errors)
+    wanted = None if columns is None else {*_as_list(columns), *_as_list(targets)}
+    tables = read_tables(dataset, data_dir, errors, wanted)
     first = tables["train"]
     inputs = first.choose(columns, "columns")
     labels = inputs if targets is None else first.choose(targets, "targets")
@@ -251,6 +252,10 @@ def series(
         rows=rows,
         steps=_time_steps(first),
     )
+
+
+def _as_list(names):
+    return [names] if isinstance(names, (str, int)) else names or []
 
 
 def _check_splits(splits):

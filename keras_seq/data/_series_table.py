@@ -113,8 +113,12 @@ def _shown(value):
     return str(value)
 
 
-def read_tables(dataset, data_dir, errors):
+def read_tables(dataset, data_dir, errors, wanted=None):
     """Reads what `series` was given.
+
+    Args:
+        dataset, data_dir, errors: as of `series`.
+        wanted: names of the columns that are used, or `None` for all; others may be left out.
 
     Returns:
         Dict from `train`, `validation` and `test`, as far as they exist, to a `Table`; all have
@@ -130,7 +134,7 @@ def read_tables(dataset, data_dir, errors):
     elif isinstance(dataset, (str, os.PathLike)) and _csv_files(dataset):
         tables = {split: read_csv(path) for split, path in _csv_files(dataset).items()}
     else:
-        tables = _of_datasets(open_source(dataset, data_dir), errors)
+        tables = _of_datasets(open_source(dataset, data_dir), errors, wanted)
     if "train" not in tables:
         raise ValueError(f"`dataset` must have a split 'train'. Received: {sorted(tables)}")
     for table in tables.values():
@@ -271,9 +275,18 @@ def _dates(cells, texts):
     return np.array(times, "datetime64[us]")
 
 
-def _of_datasets(source, errors):
+def _width(spec):
+    """Numbers of the parts of a column with several, (D,) or (T, D)."""
+    several = spec.shape.rank in (1, 2) and spec.shape[-1] is not None
+    return range(spec.shape[-1] if several else 0)
+
+
+def _of_datasets(source, errors, wanted):
     """Of datasets of steps, columns () or (D,), or of whole series, columns (T,) or (T, D)."""
     specs = {c: s for c, s in source.spec.items() if s.dtype.is_floating or s.dtype.is_integer}
+    parts = [(c, c) for c in specs] + [(f"{c}/{i}", c) for c, s in specs.items() for i in _width(s)]
+    if wanted is not None and set(wanted) <= set(dict(parts)):
+        specs = {c: specs[c] for c in dict.fromkeys(dict(parts)[name] for name in wanted)}
     series = [c for c, s in specs.items() if s.shape.rank == 2 or s.shape == [None]]
     steps = [c for c, s in specs.items() if c not in series and s.shape.rank in (0, 1)]
     chosen = series or steps
