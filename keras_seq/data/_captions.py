@@ -18,7 +18,8 @@ from keras_seq.data._source import check_errors, open_source
 from keras_seq.data._splits import complete, pick
 from keras_seq.data._task_data import SplitSummary, TaskData, share_unknown
 from keras_seq.data._texts import shifted, tokenize
-from keras_seq.data._tokenizers import END_ID, PAD_ID, START_ID, UNKNOWN_ID, train_tokenizer
+from keras_seq.data.tokenizers import END_ID, PAD_ID, START_ID, UNKNOWN_ID, train_tokenizer
+from keras_seq.data.tokenizers._kinds import check_kind
 
 _LONGEST_DEFAULT = 128
 
@@ -127,8 +128,7 @@ def captions(
         image_size: `(height, width)` to resize to, or `(height, width, channels)`. `None` takes
             images as they are, which must all have one size.
         data_dir: where TFDS keeps its datasets.
-        tokenizer: `"subword"` or `"character"`, or a tokenizer of `train_tokenizer` with
-            `add_end=False`.
+        tokenizer: a kind of `train_tokenizer`, or a tokenizer that it gave, with `add_end=False`.
         vocabulary_size: the greatest number of pieces.
         lowercase: whether the tokenizer converts text to lower case.
         text_length: T, the greatest number of ids of a caption, the start id included. `None` takes
@@ -183,7 +183,9 @@ def captions(
     batches = RowBatches(
         batch_size, max_tokens, length_buckets, static_shapes, seed, 32, "captions"
     )
-    if not isinstance(tokenizer, str):
+    if isinstance(tokenizer, str):
+        check_kind("tokenizer", tokenizer)
+    else:
         check_tokenizer("tokenizer", tokenizer, ends=False)
     image_size = check_image_size(image_size)
 

@@ -4,10 +4,9 @@ import os
 import shutil
 import uuid
 
-import numpy as np
 import tensorflow as tf
 
-from keras_seq.data._pipeline import WORKERS, finish
+from keras_seq.data._pipeline import ENDLESS, WORKERS, finish
 
 _WINDOW_BYTES = 256 * 2**20  # of what is shuffled at a time
 _MOST_RECORDS = 10_000
@@ -47,12 +46,12 @@ def stream(records, fill, count, batch_size, *, shuffle=False, seed=0):
         rows = rows.skip(tf.cast(first, "int64"))
         return rows.map(fill, num_parallel_calls=WORKERS, deterministic=True)
 
-    def from_step(step):
+    def from_step(step, passes=None):
         start, batch = divmod(int(step), max(batches, 1))
-        passes = tf.data.Dataset.range(start, np.iinfo("int64").max).flat_map(
-            lambda number: epoch(number, tf.where(number == start, batch, 0))
+        numbers = tf.data.Dataset.range(start, ENDLESS if passes is None else passes)
+        return finish(
+            numbers.flat_map(lambda number: epoch(number, tf.where(number == start, batch, 0)))
         )
-        return finish(passes)
 
     passes = tf.data.Dataset.range(1)
     if shuffle:

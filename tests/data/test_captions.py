@@ -164,7 +164,7 @@ def test_the_description_has_images_captions_and_lengths():
         ({"max_tokens": 20}, ValueError, "`max_tokens` must hold the longest"),
         ({"batch_size": 175}, ValueError, "`batch_size` must be at most 174"),
         ({"text_length": 0}, ValueError, "text_length"),
-        ({"tokenizer": "word"}, ValueError, "'word'"),
+        ({"tokenizer": "letters"}, ValueError, "`tokenizer` .*'letters'"),
     ],
 )
 def test_wrong_arguments_are_refused(options, error, message):
