@@ -7,8 +7,8 @@ import os
 
 import numpy as np
 
-from keras_seq.data._source import check_split_names, open_source, read_columns
-from keras_seq.data._splits import our_splits
+from keras_seq.data._source import open_source, read_columns
+from keras_seq.data._splits import ALIASES, our_splits
 
 _DATE_NAMES = ("date", "datetime", "time", "timestamp")
 
@@ -125,7 +125,7 @@ def read_tables(dataset, data_dir, errors, wanted=None):
         the same columns.
     """
     if isinstance(dataset, dict) and not any(hasattr(d, "element_spec") for d in dataset.values()):
-        check_split_names(dataset)
+        _check_split_names(dataset)
         tables = {s: _of_array(a, f"the array {s!r}") for s, a in our_splits(dataset).items()}
     elif isinstance(dataset, (np.ndarray, list)):
         tables = {"train": _of_array(dataset, "the array")}
@@ -144,6 +144,13 @@ def read_tables(dataset, data_dir, errors, wanted=None):
                 f"{table.name!r} has {list(table.columns)}"
             )
     return tables
+
+
+def _check_split_names(splits):
+    known = [name for names in ALIASES.values() for name in names]
+    others = sorted(set(splits) - set(known))
+    if others:
+        raise ValueError(f"Splits must be among {known}. Received: {others}")
 
 
 def _csv_files(folder):
