@@ -215,6 +215,7 @@ def series(
     for split, parts in segments.items():
         train = split == "train"
         starts[split], dropped = _starts(split, parts, past + future, stride, bad)
+        dropped |= tables[split].dropped if split in tables else {}
         plan = plan_batches(
             np.full((len(starts[split]), 1), past),
             batch_size=batch_size,

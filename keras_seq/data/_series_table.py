@@ -26,6 +26,7 @@ class Table:
             or `None`.
         lines: (R,) the line of each row in the file, or `None`.
         texts: dict from `(row, column)` to the text that is no number there.
+        dropped: counts of series that were left out, by reason.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Table:
     times: np.ndarray = None
     lines: np.ndarray = None
     texts: dict = dataclasses.field(default_factory=dict)
+    dropped: dict = dataclasses.field(default_factory=dict)
 
     def choose(self, columns, argument):
         """The numbers of the columns that a user named; `"x"` also stands for `"x/0"`, `"x/1"`, ...
@@ -305,7 +307,9 @@ def _of_datasets(source, errors, wanted):
         )
     date = [c for c in source.spec if c.lower() in _DATE_NAMES and source.spec[c].shape.rank == 0]
     date = [] if series else [c for c in date if source.spec[c].dtype == "string"][:1]
-    read, _ = read_columns(source, chosen + date, errors=errors, texts=date)
+    # Without a step that cannot be read, those around it would be neighbors.
+    errors = errors if series else "raise"
+    read, dropped = read_columns(source, chosen + date, errors=errors, texts=date)
     tables = {}
     for split, columns in read.items():
         names, values, lengths, texts = [], [], None, {}
@@ -329,5 +333,6 @@ def _of_datasets(source, errors, wanted):
             np.concatenate([[0], np.cumsum(lengths)]),
             _dates(columns[date[0]], texts) if date else None,
             texts=texts,
+            dropped=dropped[split],
         )
     return tables
