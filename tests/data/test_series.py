@@ -299,3 +299,19 @@ def test_etth1_has_the_windows_of_the_papers():
     errors = [np.mean((y - x[:, -1:]) ** 2, (1, 2)) for x, y in data.test.as_numpy_iterator()]
     # Repeating the last value: 1.295 in Zeng et al. 2022, table 2.
     assert abs(np.concatenate(errors).mean() - 1.295) < 2e-3
+
+
+def test_a_series_that_cannot_be_read_is_skipped_and_counted_but_no_step():
+    def row(i, length):
+        first = tf.where(i == 3, np.nan, 0.0) + tf.cast(100 * i, "float64")
+        return {"x": tf.debugging.check_numerics(first + length, "NaN")}
+
+    numbers = tf.data.Dataset.range(12)
+    whole = numbers.map(lambda i: row(i, tf.range(12, dtype="float64")))
+    splits = dict.fromkeys(("train", "validation", "test"), whole)
+    data = small(splits, errors="skip")
+    assert data.dropped["test"] == {"with_missing_values": 0, "unreadable": 1}
+    assert data.rows["test"] == 11 * 12
+    steps = numbers.map(lambda i: row(i, tf.zeros([], "float64")))
+    with pytest.raises(ValueError, match="cannot be read"):
+        small(steps, past=2, future=1, errors="skip")
