@@ -256,9 +256,8 @@ def test_folders_without_images_are_refused(tmp_path):
         images(tmp_path / "none")
 
 
-@pytest.mark.parametrize(
-    "name", ["fashion_mnist", pytest.param("mnist", marks=pytest.mark.thorough)]
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 def test_real_digits_and_clothes(name):
     if not (SHARED / "tfds" / name).is_dir():
         pytest.skip(f"needs real data: ../shared/data/tfds/{name} is missing")
