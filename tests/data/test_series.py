@@ -303,7 +303,7 @@ def test_etth1_has_the_windows_of_the_papers():
 
 def test_a_series_that_cannot_be_read_is_skipped_and_counted_but_no_step():
     def row(i, length):
-        first = tf.where(i == 3, np.nan, 0.0) + tf.cast(100 * i, "float64")
+        first = tf.where(i == 3, np.float64(np.nan), tf.cast(100 * i, "float64"))
         return {"x": tf.debugging.check_numerics(first + length, "NaN")}
 
     numbers = tf.data.Dataset.range(12)
