@@ -307,7 +307,7 @@ def test_a_series_that_cannot_be_read_is_skipped_and_counted_but_no_step():
         return {"x": tf.debugging.check_numerics(first + length, "NaN")}
 
     numbers = tf.data.Dataset.range(12)
-    whole = numbers.map(lambda i: row(i, tf.range(12, dtype="float64")))
+    whole = numbers.map(lambda i: row(i, tf.range(12, dtype="float64")[:, None]))
     splits = dict.fromkeys(("train", "validation", "test"), whole)
     data = small(splits, errors="skip")
     assert data.dropped["test"] == {"with_missing_values": 0, "unreadable": 1}
