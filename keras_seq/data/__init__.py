@@ -14,25 +14,34 @@ except ImportError as error:
         "layers, models and generation work without them"
     ) from error
 
+from keras_seq.data._captions import CaptionData, captions
 from keras_seq.data._classification import ClassificationData, classification
+from keras_seq.data._images import ImageData, images
 from keras_seq.data._language_model import LanguageModelData, language_model
 from keras_seq.data._load import load, pairs
+from keras_seq.data._series import SeriesData, series
 from keras_seq.data._tagging import TaggingData, tagging
 from keras_seq.data._translation import TranslationData, translation
 from keras_seq.data.date_translation import DateTranslation
 from keras_seq.data.tokenizers import load_tokenizer, train_tokenizer
 
 __all__ = [
+    "CaptionData",
     "ClassificationData",
     "DateTranslation",
+    "ImageData",
     "LanguageModelData",
+    "SeriesData",
     "TaggingData",
     "TranslationData",
+    "captions",
     "classification",
+    "images",
     "language_model",
     "load",
     "load_tokenizer",
     "pairs",
+    "series",
     "tagging",
     "train_tokenizer",
     "translation",

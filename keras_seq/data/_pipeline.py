@@ -10,7 +10,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-_ENDLESS = np.iinfo("int64").max
+ENDLESS = np.iinfo("int64").max
 WORKERS = min(4, os.cpu_count() or 1)  # batches filled at a time
 PREFETCH = 4  # batches that wait for `fit`
 
@@ -35,7 +35,7 @@ def make_dataset(plan, fill, *, shuffle=False, seed=0):
 
     def from_step(step, passes=None):
         first, batch = divmod(int(step), max(len(plan), 1))
-        numbers = tf.data.Dataset.range(first, _ENDLESS if passes is None else passes)
+        numbers = tf.data.Dataset.range(first, ENDLESS if passes is None else passes)
         return finish(
             numbers.flat_map(lambda number: epoch(number, tf.where(number == first, batch, 0)))
         )

@@ -117,7 +117,7 @@ def open_source(dataset, data_dir=None, read_path=None):
                 prepare(builder, dataset)
             identity = [builder.info.full_name, str(builder.data_dir)]
             if isinstance(builder.info.features, tfds.features.FeaturesDict):
-                features = dict(builder.info.features.items())
+                features = dict(_flat(builder.info.features))
             keys = builder.info.supervised_keys
             supervised = keys if isinstance(keys, tuple) and len(keys) == 2 else ()
             sizes = {s: info.num_examples for s, info in builder.info.splits.items()}
@@ -137,7 +137,8 @@ def open_source(dataset, data_dir=None, read_path=None):
     return Source(
         name=os.fspath(name),
         splits=by_name,
-        spec={column: spec[column] for column in features or spec},
+        # What is no tensor, such as a dataset inside the dataset, is no column.
+        spec={c: spec[c] for c in features or spec if hasattr(spec.get(c), "dtype")},
         features=features,
         supervised=supervised if all(isinstance(key, str) for key in supervised) else (),
         sizes=sizes,
@@ -166,6 +167,15 @@ def _files_of(path):
     ]
 
 
+def _flat(row, prefix=""):
+    """Pairs of a name and what is no dict: `{"a": {"b": 1}}` -> `("a/b", 1)`."""
+    for name, item in row.items():
+        if hasattr(item, "items"):
+            yield from _flat(item, f"{prefix}{name}/")
+        else:
+            yield f"{prefix}{name}", item
+
+
 def _named(builder):
     return {name: name for name in builder.info.splits}
 
@@ -189,6 +199,8 @@ def _with_columns(split, dataset):
     """The dataset, its elements dicts of named columns."""
     spec = _element(dataset)
     if isinstance(spec, dict):
+        if any(isinstance(inner, dict) for inner in spec.values()):
+            return dataset.map(lambda row: dict(_flat(row)))
         return dataset
     if isinstance(spec, tuple) and len(spec) == 2:
         return dataset.map(lambda x, y: {"input": x, "target": y})

@@ -70,6 +70,10 @@ class TaskData:
         """Further lines of the summary: pairs of a short name and a text."""
         return []
 
+    def _histogram(self):
+        """What a histogram counts, in which unit, and the numbers; three times `None` of none."""
+        return "lengths", self.length_unit, self.summaries["train"].lengths
+
     def __repr__(self):
         lines = [f"{type(self).__name__}: {self._title()}"]
         lines += [f"  {name:<11} {self._count(name)}" for name in self.summaries]
@@ -97,18 +101,24 @@ class TaskData:
 
         Raises:
             ImportError: if `picture` is given and matplotlib is missing.
+            ValueError: if `picture` is given and there is nothing to draw.
         """
         lines = [repr(self), "", f"  {'':<11} {'batches':>9} {'padding':>9} {'unknown':>9}"]
         for name, summary in self.summaries.items():
             unknown = "-" if summary.unknown is None else f"{summary.unknown:.2%}"
             lines.append(f"  {name:<11} {summary.batches:>9,} {summary.padding:>9.1%} {unknown:>9}")
-        lengths = self.summaries["train"].lengths
-        lines += ["", f"  lengths of the training {self.unit}, in {self.length_unit}:"]
-        if picture is None:
-            lines += _bars(lengths)
+        what, unit, numbers = self._histogram()
+        if what is None:
+            if picture is not None:
+                raise ValueError(
+                    f"`picture` must be None, as all {self.unit} have one length. Received: "
+                    f"{picture!r}"
+                )
+        elif picture is None:
+            lines += ["", f"  {what} of the training {self.unit}, in {unit}:", *_bars(numbers)]
         else:
-            _draw(lengths, self.unit, self.length_unit, picture)
-            lines.append(f"  see {os.fspath(picture)}")
+            _draw(numbers, f"{what} ({unit})", f"{self.unit} of the training split", picture)
+            lines += ["", f"  {what} of the training {self.unit}: see {os.fspath(picture)}"]
         before, after = self.sample
         if before or after:
             lines += ["", f"  before: {_shortened(before)}", f"  after:  {_shortened(after)}"]
@@ -142,14 +152,14 @@ def _bars(lengths):
     return lines
 
 
-def _draw(lengths, unit, length_unit, path):
+def _draw(numbers, x_label, y_label, path):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 3), layout="constrained")
     axes = figure.add_subplot()
-    axes.hist(lengths, bins=_edges(lengths, 40))
-    axes.set_xlabel(f"length ({length_unit})")
-    axes.set_ylabel(f"{unit} of the training split")
+    axes.hist(numbers, bins=_edges(numbers, 40))
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
     figure.savefig(path)
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_seq.data._ragged import Ragged
 from keras_seq.data._splits import ALIASES
-from keras_seq.data.tokenizers import END_ID
+from keras_seq.data.tokenizers import END_ID, PAD_ID, START_ID
 
 _ROWS = 1024  # texts tokenized at a time
 
@@ -86,3 +86,27 @@ def tokenize(tokenizer, texts, what="texts", end=False):
                 lengths.append(np.diff(splits) + int(end))
                 bar.update(len(lengths[-1]))
     return Ragged(np.concatenate(values), np.concatenate([[0], np.cumsum(np.concatenate(lengths))]))
+
+
+def shifted(pieces):
+    """What a model of the next token gets of texts: inputs one step behind their labels.
+
+    Args:
+        pieces: `Ragged` of int32 ids, N texts.
+
+    Returns:
+        Function from row numbers (n,) and T to the inputs, start id and pieces; the labels, pieces
+        and end id; and the weights, 1 where there is a label and 0 at padding; each (n, T).
+    """
+    padded, ends = pieces.padded(), tf.constant(pieces.lengths)
+
+    def gather(rows, length):
+        edge = tf.ones_like(rows, dtype="int32")[:, None]
+        ids = padded(rows, length - 1)
+        inputs = tf.concat([START_ID * edge, ids], axis=1)
+        # The end comes right after the last piece; what follows the pieces is padding.
+        is_end = tf.range(tf.shape(inputs)[1], dtype="int64") == tf.gather(ends, rows)[:, None]
+        labels = tf.where(is_end, END_ID, tf.concat([ids, PAD_ID * edge], axis=1))
+        return inputs, labels, tf.cast(labels != PAD_ID, "float32")
+
+    return gather
