@@ -14,8 +14,8 @@ from keras_seq.data._source import batches_of
 from keras_seq.data._splits import HELD_OUT_FRACTION
 from keras_seq.data._texts import tokenize
 from keras_seq.data.tokenizers import load_tokenizer, train_tokenizer
-from keras_seq.version import __version__
 
+_VERSION = 1  # of the files
 _SAMPLE = 2**26  # characters that a tokenizer is trained on
 _SPLITS = ("train", "validation", "test")
 
@@ -84,7 +84,7 @@ def _made_of(source, column, tokenizer, options, errors, train_examples):
         "options": options,
         "errors": errors,
         "train_examples": train_examples,
-        "version": __version__,
+        "version": _VERSION,
     }
 
 

@@ -1,8 +1,11 @@
 """Datasets the tests of keras_seq.data share; each is made once a run of pytest."""
 
+import contextlib
+import os
 import pathlib
 
 import pytest
+import tensorflow_datasets as tfds
 
 import keras_seq.data as data
 
@@ -59,3 +62,33 @@ def shared_folder():
         return SHARED / name
 
     return find
+
+
+@pytest.fixture
+def mocked(tmp_path):
+    """Context in which TFDS makes up examples of a dataset, whose splits it is told."""
+
+    @contextlib.contextmanager
+    def mock(name, splits=("train", "test"), num_examples=40, **options):
+        builder = tfds.builder(name, data_dir=tmp_path)
+        infos = [
+            tfds.core.SplitInfo(
+                name=split,
+                shard_lengths=[num_examples],
+                num_bytes=0,
+                filename_template=tfds.core.ShardedFileTemplate(
+                    data_dir=builder.data_path,
+                    dataset_name=builder.name,
+                    split=split,
+                    filetype_suffix="tfrecord",
+                ),
+            )
+            for split in splits
+        ]
+        builder.info.set_splits(tfds.core.splits.SplitDict(infos))
+        os.makedirs(builder.data_path)
+        builder.info.write_to_directory(builder.data_path)
+        with tfds.testing.mock_data(num_examples, data_dir=tmp_path, **options):
+            yield tmp_path
+
+    return mock
