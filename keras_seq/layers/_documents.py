@@ -5,8 +5,7 @@ With resets r_t, a document begins at every t with r_t = 1, and at 0:
     number_t = r_0 + ... + r_t
     offset_t = t - max {s <= t: r_s = 1, or s = 0}
 
-Two steps are in one document where their numbers agree. For s <= t that is where t - s <= offset_t,
-which needs nothing of step s.
+Step s <= t is in the document of t where t - s <= offset_t, which needs nothing of step s.
 """
 
 from keras import ops
@@ -56,6 +55,12 @@ def document_offsets(reset):
     number = document_numbers(reset)
     begin = ops.take_along_axis(begins, ops.maximum(number - 1, 0), axis=1)
     return t - ops.where(number > 0, begin, 0)
+
+
+def same_document(offsets):
+    """(B, 1, T, T) boolean: which steps are in one document, of offsets (B, T)."""
+    begin = ops.arange(ops.shape(offsets)[1], dtype="int32") - offsets
+    return ops.equal(ops.expand_dims(begin, (1, 3)), ops.expand_dims(begin, (1, 2)))
 
 
 def by_rows(function, positions, *arrays):

@@ -4,12 +4,7 @@ import keras
 from keras import ops
 
 from keras_seq.layers._arguments import check_positive, check_rank
-from keras_seq.layers._documents import (
-    by_rows,
-    checked_reset,
-    document_numbers,
-    document_offsets,
-)
+from keras_seq.layers._documents import by_rows, checked_reset, document_offsets, same_document
 from keras_seq.layers._padded_chunk import steps_in
 from keras_seq.layers._room import check_room
 from keras_seq.layers.attention._cache import append, check_state, empty_cache
@@ -199,6 +194,7 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         """
         mask = checked_mask(self, "mask", x, mask)
         reset = checked_reset(self, reset, x, return_state or initial_state is not None)
+        offsets = None if reset is None else document_offsets(reset)
         batch, time = ops.shape(x)[:2]
         if return_state and initial_state is None:
             initial_state = self.get_initial_state(batch, max_length=time)
@@ -208,14 +204,14 @@ class MultiHeadSelfAttention(MultiHeadAttention):
             check_state(self, x, initial_state)
         query, key, value = self._query(x), self._key(x), self._value(x)
         if self.position_scheme is not None:
-            if reset is not None:
-                transform = self.position_scheme.transform
-                query, key = by_rows(transform, document_offsets(reset), query, key)
+            transform = self.position_scheme.transform
+            positions = ops.arange(time, dtype="int32")
+            if initial_state is not None:
+                positions = initial_state["position"] + positions
+            if offsets is None:
+                query, key = transform(query, key, positions)
             else:
-                positions = ops.arange(time, dtype="int32")
-                if initial_state is not None:
-                    positions = initial_state["position"] + positions
-                query, key = self.position_scheme.transform(query, key, positions)
+                query, key = by_rows(transform, offsets, query, key)
         key, value = move_nan_to_key(key, value)
         explicit = return_attention_scores or attention_bias is not None
         blocks = self._goes_in_blocks(x.shape[1], initial_state, explicit)
@@ -224,11 +220,12 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         else:
             select = self._attend_everywhere
         query, key, value, attend, distance, state = select(
-            query, key, value, mask, initial_state, blocks, reset
+            query, key, value, mask, initial_state, blocks, offsets
         )
         bias = None
         if self.position_scheme is not None:
             bias = self.position_scheme.bias(distance, self.num_heads)
+        whole = initial_state is None and self.sliding_window is None and reset is None
         # Without masks a position attends to itself at least.
         nonempty = (self.causal or reset is not None) and mask is None
         y, weights = self._mix(
@@ -238,10 +235,7 @@ class MultiHeadSelfAttention(MultiHeadAttention):
             attend,
             (bias, attention_bias),
             nonempty,
-            is_causal=self.causal
-            and initial_state is None
-            and self.sliding_window is None
-            and reset is None,
+            is_causal=self.causal and whole,
             scores=return_attention_scores,
             training=training,
         )
@@ -254,7 +248,7 @@ class MultiHeadSelfAttention(MultiHeadAttention):
             returns += (state,)
         return returns if len(returns) > 1 else returns[0]
 
-    def _attend_everywhere(self, query, key, value, mask, state, blocks, reset):
+    def _attend_everywhere(self, query, key, value, mask, state, blocks, offsets):
         """Who attends to whom in the sequence itself, or in the cache.
 
         Returns:
@@ -273,15 +267,13 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         if state is None:
             attend = None if mask is None else ops.expand_dims(mask, (1, 2))
             if self.causal:
-                offsets = None if reset is None else document_offsets(reset)
                 attend = self._near(distance, attend, offsets)
-            elif reset is not None:
-                number = document_numbers(reset)
-                same = ops.equal(ops.expand_dims(number, (1, 3)), ops.expand_dims(number, (1, 2)))
+            elif offsets is not None:
+                same = same_document(offsets)
                 attend = same if attend is None else ops.logical_and(attend, same)
         return query, key, value, attend, distance, state
 
-    def _attend_through_window(self, query, key, value, mask, state, blocks, reset):
+    def _attend_through_window(self, query, key, value, mask, state, blocks, offsets):
         """The same where only the last W positions are visible: see `sliding_window`."""
         length = self.sliding_window if state is None else state["key"].shape[2]
         steps = steps_in(key)
@@ -299,7 +291,6 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         sequence = [ops.concatenate(pair, axis=1) for pair in zip(before, chunk, strict=True)]
         if state is not None:
             state = after_chunk(state, sequence, steps)
-        offsets = None if reset is None else document_offsets(reset)
         if blocks:
             time = self.sliding_window
             query, sequence, offsets = in_blocks(query, sequence, time, offsets)
