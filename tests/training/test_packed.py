@@ -235,6 +235,39 @@ def test_one_update_in_fit_is_that_of_the_documents(jit_compile):
         assert_close((before - after) / 0.1, gradient)
 
 
+@pytest.mark.needs_tensorflow(reason="the batches are a tf.data.Dataset")
+def test_packed_batches_of_a_text_have_the_loss_of_its_documents():
+    import tensorflow as tf
+
+    names = ["emma", "olivia", "ava", "mia", "charlotte", "al", "bo"]
+    texts = tf.data.Dataset.from_tensor_slices({"text": names * 4})
+    arguments = {"tokenizer": "character", "batch_size": 4, "seed": 1}
+    packed_data, alone = (
+        ks.data.language_model(
+            {s: texts for s in ("train", "validation", "test")}, **o, **arguments
+        )
+        for o in ({"layout": "packed", "sequence_length": 24}, {"layout": "documents"})
+    )
+    size = packed_data.tokenizer.vocabulary_size()
+    tokens = keras.Input((None,), dtype="int32")
+    x = ks.layers.PositionalEmbedding(size, D, 24, mask_zero=False)(tokens)
+    x = ks.layers.TransformerDecoderBlock(D, 2)(recurrent(ks.layers.GRU)(x))
+    model = keras.Model(tokens, keras.layers.Dense(size)(x))
+    trainer = Packed(model)
+    for one in (trainer, model):
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
+        one.compile(keras.optimizers.Adam(0.01), loss)
+    trainer.fit(packed_data.train, epochs=2, verbose=0)
+    together, one_by_one = 0.0, 0.0
+    for batch in packed_data.test:
+        trainer.reset_metrics()
+        together += trainer.test_on_batch(*batch)
+    for batch in alone.test:
+        model.reset_metrics()
+        one_by_one += model.test_on_batch(*batch)
+    np.testing.assert_allclose(together, one_by_one, rtol=1e-5)
+
+
 def test_evaluate_and_predict_keep_documents_apart():
     model = hybrid()
     inputs, labels, weights, spans = packed(LENGTHS)
