@@ -119,11 +119,22 @@ def each_alone(model, tokens, spans):
     def outputs(tokens):
         return [model(tokens[row : row + 1, start:end])[0] for row, start, end in spans]
 
-    if keras.backend.backend() == "jax":  # eagerly it compiles each operation for each length
-        import jax
+    return compiled_by_jax(outputs)(ops.convert_to_tensor(tokens))
 
-        outputs = jax.jit(outputs)
-    return outputs(ops.convert_to_tensor(tokens))
+
+def compiled_by_jax(function):
+    """On JAX, which eagerly compiles each operation for each length."""
+    if keras.backend.backend() != "jax":
+        return function
+    import jax
+
+    return jax.jit(function)
+
+
+def called(model, inputs):
+    """Outputs of a model or trainer, a NumPy array."""
+    inputs = keras.tree.map_structure(ops.convert_to_tensor, inputs)
+    return ops.convert_to_numpy(compiled_by_jax(lambda inputs: model(inputs))(inputs))
 
 
 def summed_loss(logits, labels, weights):
@@ -173,7 +184,7 @@ def test_logits_and_gradients_are_those_of_the_documents_one_by_one(name):
     model = MODELS[name]()
     trainer = Packed(model)
     inputs, labels, weights, spans = packed(LENGTHS)
-    logits = ops.convert_to_numpy(trainer(inputs))
+    logits = called(trainer, inputs)
     for (row, start, end), alone in zip(
         spans, each_alone(model, inputs["tokens"], spans), strict=True
     ):
@@ -202,7 +213,7 @@ def test_documents_of_any_lengths_are_as_if_alone(lengths, padding, seed):
     keras.utils.set_random_seed(0)
     model = hybrid()
     inputs, _, _, spans = packed(lengths, max(map(sum, lengths)) + padding, seed)
-    logits = ops.convert_to_numpy(Packed(model)(inputs))
+    logits = called(Packed(model), inputs)
     for (row, start, end), alone in zip(
         spans, each_alone(model, inputs["tokens"], spans), strict=True
     ):
@@ -214,9 +225,9 @@ def test_without_a_reset_it_is_the_model_itself(name):
     model = MODELS[name]()
     tokens = packed(LENGTHS)[0]["tokens"]
     nowhere = np.zeros(tokens.shape, bool)
-    expected = ops.convert_to_numpy(model(tokens))
+    expected = called(model, tokens)
     for inputs in (tokens, {"ids": tokens}, (tokens, nowhere), {"x": tokens, "reset": nowhere}):
-        np.testing.assert_allclose(ops.convert_to_numpy(Packed(model)(inputs)), expected, atol=1e-5)
+        np.testing.assert_allclose(called(Packed(model), inputs), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
@@ -302,7 +313,7 @@ def test_masks_go_with_resets(make):
     (row, within, _), (other, begin, _) = spans[0], spans[2]
     inputs["tokens"][row, within + 1] = inputs["tokens"][other, begin] = 0
     trainer = Packed(model)
-    logits = ops.convert_to_numpy(trainer(inputs))
+    logits = called(trainer, inputs)
     for (row, start, end), alone in zip(
         spans, each_alone(model, inputs["tokens"], spans), strict=True
     ):
@@ -328,7 +339,7 @@ def test_not_finite_numbers_stay_in_their_document():
     x = np.random.default_rng(0).normal(size=(1, 9, D)).astype("float32")
     reset = np.array([[1, 0, 0, 1, 0, 0, 1, 0, 0]], bool)
     x[0, 4] = np.nan
-    y = ops.convert_to_numpy(Packed(model)((x, reset)))
+    y = called(Packed(model), (x, reset))
     finite = np.isfinite(y).all(axis=-1)[0]
     assert finite.tolist() == [True] * 3 + [False] * 3 + [True] * 3
 
@@ -337,7 +348,7 @@ def test_a_row_may_have_more_steps_than_the_model_has_positions():
     model = transformer("learned")  # of twelve positions
     lengths = [[9, 9, 12, 2]]
     inputs, _, _, spans = packed(lengths, sum(lengths[0]))
-    logits = ops.convert_to_numpy(Packed(model)(inputs))
+    logits = called(Packed(model), inputs)
     for (row, start, end), alone in zip(
         spans, each_alone(model, inputs["tokens"], spans), strict=True
     ):
@@ -353,7 +364,7 @@ def test_a_saved_trainer_goes_on_and_the_model_generates(tmp_path):
     trainer.train_on_batch(inputs, labels, sample_weight=weights)
     trainer.save(tmp_path / "trainer.keras")
     again = keras.models.load_model(tmp_path / "trainer.keras")
-    expected, got = (ops.convert_to_numpy(t(inputs)) for t in (trainer, again))
+    expected, got = (called(t, inputs) for t in (trainer, again))
     np.testing.assert_allclose(got, expected, atol=1e-6)
     again.train_on_batch(inputs, labels, sample_weight=weights)
     assert [w.path for w in trainer.trainable_variables] == [
@@ -384,7 +395,7 @@ def test_mixed_precision_is_that_of_the_model():
 def test_dropout_is_on_in_training_alone():
     model = language_model(recurrent(ks.layers.GRU), keras.layers.Dropout(0.5))
     trainer, inputs = Packed(model), packed(LENGTHS)[0]
-    still = ops.convert_to_numpy(trainer(inputs))
+    still = called(trainer, inputs)
     np.testing.assert_array_equal(ops.convert_to_numpy(trainer(inputs, training=False)), still)
     assert np.abs(ops.convert_to_numpy(trainer(inputs, training=True)) - still).max() > 1e-3
 
@@ -392,7 +403,7 @@ def test_dropout_is_on_in_training_alone():
 def test_states_that_nobody_reads_do_no_harm():
     model = language_model(lambda x: recurrent(ks.layers.LSTM, return_state=True)(x)[0])
     inputs, _, _, spans = packed(LENGTHS)
-    logits = ops.convert_to_numpy(Packed(model)(inputs))
+    logits = called(Packed(model), inputs)
     (row, start, end), alone = spans[2], each_alone(model, inputs["tokens"], spans)[2]
     np.testing.assert_allclose(logits[row, start:end], ops.convert_to_numpy(alone), atol=1e-5)
 
