@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_seq.layers._arguments import check_positive, check_rank
+from keras_seq.layers._documents import checked_reset, document_numbers, document_offsets
 from keras_seq.layers.sequence_layer import SequenceLayer, implicit_mask
 
 
@@ -69,7 +70,7 @@ class CausalWindow(SequenceLayer):
         shape = (batch_size, self.size, self.features)
         return {"window": ops.zeros(shape, dtype=self.compute_dtype)}
 
-    def call(self, x, mask=None, initial_state=None, return_state=False):
+    def call(self, x, mask=None, initial_state=None, return_state=False, reset=None):
         """Concatenate the last inputs of each step.
 
         Args:
@@ -77,40 +78,62 @@ class CausalWindow(SequenceLayer):
             mask: (B, T) boolean, False where the window stays as it is and the output repeats.
             initial_state: the window before the first step; zeros if `None`.
             return_state: return the state, too.
+            reset: (B, T) boolean, True where a document begins: the window before it is zero.
 
         Returns:
             (B, T, p D) floats, then the state where asked for.
         """
         check_rank("CausalWindow", "x", x.shape, 3, "(B, T, D)")
         mask = implicit_mask(x, mask)
+        reset = checked_reset(self, reset, x)
         if initial_state is None:
             initial_state = self.get_initial_state(ops.shape(x)[0])
         window = ops.cast(initial_state["window"], x.dtype)
         # Position p + t holds x_t, what is before it was there before the start.
         past = ops.concatenate([window, x], axis=1)  # (B, p + T, D)
-        if mask is None:
+        if mask is None and reset is None:
             parts = [past[:, i + 1 : i + 1 - self.size or None] for i in range(self.size)]
             window = past[:, -self.size :]
         else:
-            parts = self._parts_by_mask(past, mask)  # one step more, the one before the chunk
+            parts = self._parts(past, mask, reset)  # one step more, the one before the chunk
             window = ops.stack([part[:, -1] for part in parts], axis=1)
             parts = [part[:, 1:] for part in parts]
         y = ops.concatenate(parts, axis=-1)
         return (y, {"window": window}) if return_state else y
 
-    def _parts_by_mask(self, past, mask):
+    def _parts(self, past, mask, reset):
         """For each place in the window (B, 1 + T, D): the last p inputs that are not masked."""
+        if mask is None:
+            count = ops.shape(past)[1] - self.size + 1  # 1 + T
+            positions = [ops.arange(i, i + count, dtype="int32") for i in range(self.size)]
+            parts = [past[:, i : i + 1 - self.size or None] for i in range(self.size)]
+        else:
+            positions = self._positions_by_mask(past, mask)
+            parts = [ops.take_along_axis(past, ops.expand_dims(p, -1), axis=1) for p in positions]
+        if reset is None:
+            return parts
+        begin = self._begins(reset)
+        return [
+            ops.where(ops.expand_dims(position >= begin, -1), part, ops.zeros_like(part))
+            for position, part in zip(positions, parts, strict=True)
+        ]
+
+    def _begins(self, reset):
+        """(B, 1 + T): where in `past` the document of each step begins; 0 where before it."""
+        t = ops.arange(ops.shape(reset)[1], dtype="int32")
+        begin = self.size + t - document_offsets(reset)
+        begin = ops.where(document_numbers(reset) > 0, begin, 0)
+        return ops.pad(begin, [[0, 0], [1, 0]])
+
+    def _positions_by_mask(self, past, mask):
+        """For each place in the window (B, 1 + T): where in `past` its input is."""
         before = ops.ones_like(past[:, : self.size, 0], dtype="bool")  # (B, p)
         mask = ops.concatenate([before, mask], axis=1)  # (B, p + T)
         valid = ops.cumsum(ops.cast(mask, "int32"), axis=1)[:, self.size - 1 :]  # p at least
         # Positions that are not masked, in their order, then the masked ones.
         t = ops.arange(ops.shape(past)[1], dtype="int32")
         order = ops.argsort(ops.where(mask, t, t + ops.shape(past)[1]), axis=1)
-        parts = []
-        for i in range(self.size):
-            position = ops.take_along_axis(order, valid - self.size + i, axis=1)
-            parts.append(ops.take_along_axis(past, ops.expand_dims(position, -1), axis=1))
-        return parts
+        return [ops.take_along_axis(order, valid - self.size + i, axis=1) for i in range(self.size)]
 
     def compute_output_shape(self, x_shape):
         return (*x_shape[:-1], self.size * x_shape[-1])

@@ -28,7 +28,9 @@ class SequenceLayer(keras.layers.Layer):
 
     A subclass writes `call` (with `initial_state=None, return_state=False` among its arguments),
     `get_initial_state` where it has a state, and sets `causal = False` where its output at `t`
-    depends on inputs after `t`; such a layer can be called but not stepped.
+    depends on inputs after `t`; such a layer can be called but not stepped. A layer that looks
+    along time may take `reset` among the arguments of `call`, (B, T) boolean, True where a document
+    begins, so that documents can share a row (see `keras_seq.training.Packed`).
 
     The contract is also the idea of DeepMind's SequenceLayers (arXiv 2507.23292); here it holds for
     plain Keras layers in plain functional models.
@@ -54,6 +56,7 @@ class SequenceLayer(keras.layers.Layer):
     """
 
     causal = True
+    can_reset_state = True  # whether `reset`, where `call` takes it, may go with a state
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

@@ -62,8 +62,10 @@ _BY_REASON = {
 }
 
 
-def hint(operation, reason):
-    """One or two sentences: what to do about `operation`."""
+def hint(operation, reason, otherwise=_ANY):
+    """One or two sentences: what to do about `operation`; `otherwise` of one without its own."""
     if reason in _BY_REASON:
         return _BY_REASON[reason]
-    return _ANY if is_third_party(operation) else _HINTS.get(type(operation).__name__, _ANY)
+    if is_third_party(operation):
+        return otherwise
+    return _HINTS.get(type(operation).__name__, otherwise)

@@ -343,4 +343,5 @@ def _step_layer(call, values, state, mask, reset):
 
 def takes_reset(layer):
     """Whether the state of `layer` can be set to zero at a step (`reset=` of its call)."""
-    return "reset" in inspect.signature(layer.call).parameters
+    takes = "reset" in inspect.signature(layer.call).parameters
+    return takes and getattr(layer, "can_reset_state", True)

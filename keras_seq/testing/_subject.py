@@ -36,6 +36,7 @@ class Subject:
         self.context = None if context_shape is None else self.normal(context_shape)
         self.batch, self.time = input_shape[:2]
         self.takes_mask = "mask" in inspect.signature(layer.call).parameters
+        self.takes_reset = "reset" in inspect.signature(layer.call).parameters
         self.takes_context_mask = (
             self.context is not None and "context_mask" in inspect.signature(layer.call).parameters
         )
@@ -78,11 +79,13 @@ class Subject:
 
     # Calls
 
-    def arguments(self, mask=None, context=None, context_mask=None, rows=slice(None)):
+    def arguments(self, mask=None, context=None, context_mask=None, reset=None, rows=slice(None)):
         """Keyword arguments of a call on some rows; the subject's own context if none is given."""
         arguments = {}
         if mask is not None:
             arguments["mask"] = ops.convert_to_tensor(mask[rows])
+        if reset is not None:
+            arguments["reset"] = ops.convert_to_tensor(reset[rows])
         context = self.context if context is None else context
         if context is not None:
             arguments["context"] = ops.convert_to_tensor(context[rows])

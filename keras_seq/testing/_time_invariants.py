@@ -215,6 +215,38 @@ def rows_do_not_mix(subject):
         subject.compare_outputs(got, [y[order] for y in whole], what)
 
 
+def documents_do_not_mix(subject):
+    """Several documents in a row, told by `reset`, give what each gives alone."""
+    if not subject.takes_reset:
+        raise Skip("it has no `reset` argument")
+    if getattr(subject.layer, "go_backwards", False):
+        raise Skip("it runs backwards, so that it meets the end of a document first")
+    subject.need_time()
+    masks = subject.masks()
+    for starts, name in (([0, 1, 3], "no mask"), ([0, 2], "a mask with holes")):
+        if name not in masks:
+            continue
+        mask = masks[name]
+        reset = np.zeros((subject.batch, subject.time), bool)
+        whole = subject.call(mask=mask)
+        what = f"`reset` that is False everywhere, {name}"
+        subject.compare_outputs(subject.call(mask=mask, reset=reset), whole, what)
+        starts = [start for start in starts if start < subject.time]
+        reset[::2, starts] = True  # every second row is one document
+        got = subject.call(mask=mask, reset=reset)
+        for start, end in zip(starts, [*starts[1:], subject.time], strict=True):
+            part = None if mask is None else mask[:, start:end]
+            alone = subject.call(subject.x[:, start:end], mask=part)
+            for i, timed in enumerate(subject.timed):
+                if timed:
+                    what = f"the document [{start}:{end}] of a row against it alone, {name}"
+                    subject.compare(got[i][::2, start:end], alone[i][::2], what)
+        for i, timed in enumerate(subject.timed):
+            if timed:
+                what = f"a row of one document beside rows of several, {name}"
+                subject.compare(got[i][1::2], whole[i][1::2], what)
+
+
 def fully_masked_rows_are_finite(subject):
     """A row with nothing to look at gives no NaN, and the other rows do not notice it."""
     if not subject.takes_mask and not subject.takes_context_mask:

@@ -13,6 +13,7 @@ _CHECKS = {
     "padding changes nothing": _time_invariants.padding_changes_nothing,
     "the future changes nothing": _time_invariants.the_future_changes_nothing,
     "rows do not mix": _time_invariants.rows_do_not_mix,
+    "documents do not mix": _time_invariants.documents_do_not_mix,
     "fully masked rows are finite": _time_invariants.fully_masked_rows_are_finite,
     "output shape as computed": _form_invariants.output_shape_as_computed,
     "gradients are finite": _form_invariants.gradients_are_finite,
@@ -71,6 +72,7 @@ def check_sequence_layer(
     | padding changes nothing | junk in masked steps, explicit masks and Keras' implicit ones |
     | the future changes nothing | outputs up to t after a change of x after t, if `layer.causal` |
     | rows do not mix | each row alone, and rows in another order |
+    | documents do not mix | several in a row, told by `reset`, against each alone |
     | fully masked rows are finite | no NaN where nothing may be looked at |
     | output shape as computed | `compute_output_shape` and symbolic calls against eager ones |
     | gradients are finite | of every weight, also with a fully masked row |
@@ -79,9 +81,10 @@ def check_sequence_layer(
     | mixed precision | float16 and bfloat16: dtypes of weights, outputs and states; overflow |
     | XLA changes nothing | compiled call and step against eager ones |
 
-    An invariant that needs a member the layer has not (`step`, `mask`, `causal`) is skipped, so
-    Keras' own layers can be checked, too. A layer that attends to a context takes it as `context`,
-    with `context_mask`. The layer is built if it was not; its weights are restored at the end.
+    An invariant that needs a member the layer has not (`step`, `mask`, `reset`, `causal`) is
+    skipped, so Keras' own layers can be checked, too. A layer that attends to a context takes it as
+    `context`, with `context_mask`. The layer is built if it was not; its weights are restored at
+    the end.
 
     Args:
         layer: a `keras.layers.Layer`, built or not.

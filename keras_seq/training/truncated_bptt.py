@@ -5,8 +5,8 @@ from keras import ops
 
 from keras_seq.layers._arguments import check_positive
 from keras_seq.layers.sequence_layer import check_mask
-from keras_seq.stepping._keras_private import input_names, is_functional
 from keras_seq.stepping.stepper import Stepper, takes_reset
+from keras_seq.training._reset_inputs import check_one_input, split_reset
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
@@ -92,7 +92,9 @@ class TruncatedBPTT(keras.Model):
         self.training_states = []
         self.evaluation_states = []
         self._in_test_step = False
-        _check_inputs(model)
+        check_one_input(
+            "TruncatedBPTT", model, "a context, such as an encoder's output, has no chunks"
+        )
         self._runner = _ChunkRunner(model)
         if not self._runner.zeros(1):
             raise ValueError(
@@ -148,7 +150,7 @@ class TruncatedBPTT(keras.Model):
         Returns:
             What the model returns.
         """
-        x, reset = self._split(inputs)
+        x, reset = split_reset("TruncatedBPTT", inputs)
         check_mask(self, "reset", reset, x)
         states, rows = None, ops.shape(x)[0]
         if training:
@@ -168,24 +170,6 @@ class TruncatedBPTT(keras.Model):
         for variable, state in zip(states, after, strict=True):
             variable.assign(ops.stop_gradient(state))
         return y
-
-    def _split(self, inputs):
-        """`(x, reset)` of what `call` takes; `reset` is `None` where there is none."""
-        if isinstance(inputs, dict):
-            names = [name for name in inputs if name != "reset"]
-            if len(names) == 1:
-                return inputs[names[0]], inputs.get("reset")
-            got = f"a dict of {sorted(inputs)}"
-        elif isinstance(inputs, (list, tuple)):
-            if len(inputs) in (1, 2):
-                return (*inputs, None)[:2]
-            got = f"{len(inputs)} tensors"
-        else:
-            return inputs, None
-        raise ValueError(
-            "Inputs of TruncatedBPTT must be the model's input x, (x, reset), or a dict of x and "
-            f"'reset'. Received: {got}"
-        )
 
     def _check_steps(self, x):
         if x.shape[1] is not None and x.shape[1] > self.steps:
@@ -284,16 +268,6 @@ def _check_resettable(layer):
             "would leak into each other. TruncatedBPTT takes recurrent layers (keras_seq.layers"
             ".RNN, SimpleRNN, LSTM, GRU) and layers that act on each time step alone; train "
             "this model with `fit` as it is, on whole sequences."
-        )
-
-
-def _check_inputs(model):
-    names = input_names(model) if is_functional(model) else [""]
-    if len(names) != 1:
-        raise ValueError(
-            f"`model` of TruncatedBPTT must have one input. Received a model with inputs {names}"
-            ". Resets are no input of the model, because TruncatedBPTT hands them to its recurrent "
-            "layers; and a context, such as an encoder's output, has no chunks."
         )
 
 

@@ -7,12 +7,14 @@ from keras_seq.layers import CausalWindow
 from keras_seq.testing import check_sequence_layer
 
 
-def windows(x, size, mask=None):
+def windows(x, size, mask=None, reset=None):
     """The equation, row by row: the last inputs that are not masked, zeros before them."""
     y = np.zeros((*x.shape[:2], size * x.shape[2]), x.dtype)
     for b, row in enumerate(x):
         window = [np.zeros(x.shape[2], x.dtype)] * size
         for t, x_t in enumerate(row):
+            if reset is not None and reset[b, t]:
+                window = [np.zeros(x.shape[2], x.dtype)] * size
             if mask is None or mask[b, t]:
                 window = [*window[1:], x_t]
             y[b, t] = np.concatenate(window)
@@ -35,6 +37,23 @@ def test_the_window_is_the_last_inputs_oldest_first(size):
     np.testing.assert_array_equal(ops.convert_to_numpy(CausalWindow(size)(x)), windows(x, size))
     masked = CausalWindow(size)(x, mask=mask)
     np.testing.assert_array_equal(ops.convert_to_numpy(masked), windows(x, size, mask))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("size", [1, 2, 4, 9])
+def test_a_reset_empties_the_window_in_calls_and_in_chunks(size, masked):
+    x, rng = random_x(3, 8, 2), np.random.default_rng(1)
+    reset = rng.random((3, 8)) < 0.3
+    mask = rng.random((3, 8)) < 0.6 if masked else None
+    layer, expected = CausalWindow(size), windows(x, size, mask, reset)
+    arguments = {"reset": reset, **({"mask": mask} if masked else {})}
+    np.testing.assert_array_equal(ops.convert_to_numpy(layer(x, **arguments)), expected)
+    state, outputs = layer.get_initial_state(3), []
+    for start, end in ((0, 3), (3, 3), (3, 7), (7, 8)):
+        part = {name: value[:, start:end] for name, value in arguments.items()}
+        y, state = layer(x[:, start:end], initial_state=state, return_state=True, **part)
+        outputs.append(ops.convert_to_numpy(y))
+    np.testing.assert_array_equal(np.concatenate(outputs, axis=1), expected)
 
 
 def test_a_masked_step_repeats_the_output():

@@ -86,6 +86,18 @@ class NormalizesOverBatch(ks.layers.SequenceLayer):
         return x_shape
 
 
+class IgnoresReset(ks.layers.GRU):
+    def call(self, sequences, reset=None, **kwargs):
+        return super().call(sequences, **kwargs)
+
+
+class SplitsAllRows(ks.layers.CausalWindow):
+    def call(self, x, reset=None, **kwargs):
+        if reset is not None:
+            reset = ops.broadcast_to(ops.any(reset, axis=0, keepdims=True), ops.shape(reset))
+        return super().call(x, reset=reset, **kwargs)
+
+
 class NaNWhereNothingIsVisible(keras.layers.Layer):
     def call(self, x, mask=None):
         mask = ops.ones_like(x[:, :, 0]) if mask is None else ops.cast(mask, x.dtype)
@@ -180,6 +192,8 @@ BAD = [
     ("padding changes nothing", lambda: keras.layers.Conv1D(4, 3, padding="same"), {}),
     ("the future changes nothing", lambda: LooksAhead(), {}),
     ("rows do not mix", lambda: NormalizesOverBatch(), {}),
+    ("documents do not mix", lambda: IgnoresReset(4, return_sequences=True), {}),
+    ("documents do not mix", lambda: SplitsAllRows(2), {}),
     ("fully masked rows are finite", lambda: NaNWhereNothingIsVisible(), {}),
     ("output shape as computed", lambda: WrongShape(4), {}),
     ("output shape as computed", lambda: WrongDtype(4), {}),
@@ -239,12 +253,12 @@ def test_the_report_prints_as_a_table():
 @pytest.mark.parametrize(
     "make, skipped",
     [
-        (lambda: keras.layers.LSTM(3, return_sequences=True), {"stepping", "the"}),
-        (lambda: keras.layers.GRU(3, return_sequences=True), {"stepping", "the"}),
-        (lambda: keras.layers.LSTM(3, return_state=True), {"stepping", "the"}),
-        (lambda: keras.layers.GRU(3, go_backwards=True), {"stepping", "the"}),
-        (lambda: keras.layers.Dense(3), {"stepping", "the", "fully"}),
-        (lambda: keras.layers.LayerNormalization(), {"stepping", "the", "fully"}),
+        (lambda: keras.layers.LSTM(3, return_sequences=True), {"stepping", "the", "documents"}),
+        (lambda: keras.layers.GRU(3, return_sequences=True), {"stepping", "the", "documents"}),
+        (lambda: keras.layers.LSTM(3, return_state=True), {"stepping", "the", "documents"}),
+        (lambda: keras.layers.GRU(3, go_backwards=True), {"stepping", "the", "documents"}),
+        (lambda: keras.layers.Dense(3), {"stepping", "the", "fully", "documents"}),
+        (lambda: keras.layers.LayerNormalization(), {"stepping", "the", "fully", "documents"}),
     ],
 )
 def test_layers_of_keras_can_be_checked(make, skipped):

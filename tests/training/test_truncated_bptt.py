@@ -83,6 +83,18 @@ def test_documents_that_share_a_row_give_what_each_gives_alone(inner):
             np.testing.assert_allclose(together[row, start:end], alone[0], atol=1e-5)
 
 
+def test_a_window_is_reset_and_carried_as_a_recurrent_state_is():
+    model = language_model(ks.layers.CausalWindow(3), ks.layers.GRU(U, return_sequences=True))
+    trainer = TruncatedBPTT(model, T)
+    tokens = text(3 * T + 1)
+    reset = np.zeros(tokens.shape, bool)
+    reset[:, [0, 5]] = True
+    parts = [trainer(x, training=True) for x, _ in cut(tokens, reset)]
+    together = np.concatenate(numpy(parts), 1)
+    for start, end in ((0, 5), (5, 3 * T)):
+        np.testing.assert_allclose(together[:, start:end], model(tokens[:, start:end]), atol=1e-5)
+
+
 def test_a_reset_reaches_back_to_nothing_before_it():
     trainer = TruncatedBPTT(language_model(), T)
     (first, _), (second, _) = cut(text(2 * T + 1))
@@ -334,6 +346,13 @@ def test_a_batch_of_another_size_is_refused_by_an_evaluation_that_carries():
                 ks.layers.MultiHeadSelfAttention(2, 4, causal=True, name="look_back"),
             ],
             "`look_back` .* its state cannot be reset",
+        ),
+        (
+            lambda: [
+                ks.layers.LearnedPositions(9, name="count"),
+                ks.layers.GRU(4, return_sequences=True),
+            ],
+            "`count` .* its state cannot be reset",
         ),
     ],
 )

@@ -85,7 +85,7 @@ def distance_in_chunk(time, length):
     return t - ops.arange(length + time, dtype="int32")
 
 
-def in_blocks(query, sequence, window):
+def in_blocks(query, sequence, window, offsets=None):
     """Cut a long chunk into blocks of W queries, each with the 2 W keys that it may attend to.
 
     The queries of block b attend to blocks b and b + 1 of the sequence, whose first block is the
@@ -95,9 +95,11 @@ def in_blocks(query, sequence, window):
         query: (B, T, H, K).
         sequence: key, value (B, W + T, G, K) and valid (B, W + T).
         window: W.
+        offsets: (B, T) int32, how far each query is into its document, or `None`.
 
     Returns:
-        `(query, sequence)` of shapes (B n, W, ...) and (B n, 2 W, ...), with n = ceil(T / W).
+        `(query, sequence, offsets)` of shapes (B n, W, ...), (B n, 2 W, ...) and (B n, W), with
+        n = ceil(T / W).
     """
     batch, time = ops.shape(query)[:2]
     blocks = (time + window - 1) // window
@@ -110,7 +112,8 @@ def in_blocks(query, sequence, window):
 
     sequence = [_padded(x, padding) for x in sequence]
     pairs = [ops.concatenate([cut(x), cut(x, window)], axis=1) for x in sequence]
-    return cut(_padded(query, padding)), pairs
+    query, offsets = (None if x is None else cut(_padded(x, padding)) for x in (query, offsets))
+    return query, pairs, offsets
 
 
 def from_blocks(y, batch, time):

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_seq.layers._arguments import check_positive, check_rank
+from keras_seq.layers._documents import by_rows, checked_reset, document_offsets, same_document
 from keras_seq.layers._padded_chunk import steps_in
 from keras_seq.layers._room import check_room
 from keras_seq.layers.attention._cache import append, check_state, empty_cache
@@ -89,6 +90,8 @@ class MultiHeadSelfAttention(MultiHeadAttention):
     ```
     """
 
+    can_reset_state = False
+
     def __init__(
         self,
         num_heads,
@@ -162,6 +165,7 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         return_attention_scores=False,
         attention_bias=None,
         training=None,
+        reset=None,
     ):
         """Attend.
 
@@ -177,16 +181,20 @@ class MultiHeadSelfAttention(MultiHeadAttention):
                 softmax; -inf hides. For a step it is that step's bias over the cache, (B, H, 1, L).
                 With a sliding window not together with a state, whose places move.
             training: whether dropout is on.
+            reset: (B, T) boolean, True where a document begins: a position attends to those of its
+                own document, and counts from its start. Not with a state.
 
         Returns:
             y of shape (B, T, D), then the scores and the state where asked for.
 
         Raises:
             ValueError: if the layer is not causal and a state is given or asked for, if the state
-                has too little room or other rows than x, or for a `mask` or `attention_bias` of
-                another shape.
+                has too little room or other rows than x, for a `mask`, `reset` or `attention_bias`
+                of another shape, or for a `reset` with a state.
         """
         mask = checked_mask(self, "mask", x, mask)
+        reset = checked_reset(self, reset, x, return_state or initial_state is not None)
+        offsets = None if reset is None else document_offsets(reset)
         batch, time = ops.shape(x)[:2]
         if return_state and initial_state is None:
             initial_state = self.get_initial_state(batch, max_length=time)
@@ -196,10 +204,14 @@ class MultiHeadSelfAttention(MultiHeadAttention):
             check_state(self, x, initial_state)
         query, key, value = self._query(x), self._key(x), self._value(x)
         if self.position_scheme is not None:
+            transform = self.position_scheme.transform
             positions = ops.arange(time, dtype="int32")
             if initial_state is not None:
                 positions = initial_state["position"] + positions
-            query, key = self.position_scheme.transform(query, key, positions)
+            if offsets is None:
+                query, key = transform(query, key, positions)
+            else:
+                query, key = by_rows(transform, offsets, query, key)
         key, value = move_nan_to_key(key, value)
         explicit = return_attention_scores or attention_bias is not None
         blocks = self._goes_in_blocks(x.shape[1], initial_state, explicit)
@@ -208,13 +220,14 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         else:
             select = self._attend_everywhere
         query, key, value, attend, distance, state = select(
-            query, key, value, mask, initial_state, blocks
+            query, key, value, mask, initial_state, blocks, offsets
         )
         bias = None
         if self.position_scheme is not None:
             bias = self.position_scheme.bias(distance, self.num_heads)
+        whole = initial_state is None and self.sliding_window is None and reset is None
         # Without masks a position attends to itself at least.
-        nonempty = self.causal and mask is None
+        nonempty = (self.causal or reset is not None) and mask is None
         y, weights = self._mix(
             query,
             key,
@@ -222,7 +235,7 @@ class MultiHeadSelfAttention(MultiHeadAttention):
             attend,
             (bias, attention_bias),
             nonempty,
-            is_causal=self.causal and initial_state is None and self.sliding_window is None,
+            is_causal=self.causal and whole,
             scores=return_attention_scores,
             training=training,
         )
@@ -235,7 +248,7 @@ class MultiHeadSelfAttention(MultiHeadAttention):
             returns += (state,)
         return returns if len(returns) > 1 else returns[0]
 
-    def _attend_everywhere(self, query, key, value, mask, state, blocks):
+    def _attend_everywhere(self, query, key, value, mask, state, blocks, offsets):
         """Who attends to whom in the sequence itself, or in the cache.
 
         Returns:
@@ -254,10 +267,13 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         if state is None:
             attend = None if mask is None else ops.expand_dims(mask, (1, 2))
             if self.causal:
-                attend = self._near(distance, attend)
+                attend = self._near(distance, attend, offsets)
+            elif offsets is not None:
+                same = same_document(offsets)
+                attend = same if attend is None else ops.logical_and(attend, same)
         return query, key, value, attend, distance, state
 
-    def _attend_through_window(self, query, key, value, mask, state, blocks):
+    def _attend_through_window(self, query, key, value, mask, state, blocks, offsets):
         """The same where only the last W positions are visible: see `sliding_window`."""
         length = self.sliding_window if state is None else state["key"].shape[2]
         steps = steps_in(key)
@@ -277,17 +293,19 @@ class MultiHeadSelfAttention(MultiHeadAttention):
             state = after_chunk(state, sequence, steps)
         if blocks:
             time = self.sliding_window
-            query, sequence = in_blocks(query, sequence, time)
+            query, sequence, offsets = in_blocks(query, sequence, time, offsets)
         distance = distance_in_chunk(time, length)
         key, value, valid = sequence
-        attend = self._near(distance, ops.expand_dims(valid, (1, 2)))
+        attend = self._near(distance, ops.expand_dims(valid, (1, 2)), offsets)
         return heads_first(query), heads_first(key), heads_first(value), attend, distance, state
 
-    def _near(self, distance, attend):
-        """`attend` less what is ahead, and what is further back than the window."""
+    def _near(self, distance, attend, offsets=None):
+        """`attend` less what is ahead, before the window, or before the query's document."""
         near = distance >= 0
         if self.sliding_window is not None:
             near = ops.logical_and(near, distance < self.sliding_window)
+        if offsets is not None:
+            near = ops.logical_and(near, distance <= ops.expand_dims(offsets, (1, 3)))
         return near if attend is None else ops.logical_and(attend, near)
 
     def _goes_in_blocks(self, time, state, explicit):

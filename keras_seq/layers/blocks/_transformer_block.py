@@ -19,6 +19,8 @@ from keras_seq.layers.sequence_layer import SequenceLayer
 class TransformerBlock(SequenceLayer):
     """Base of the blocks; `TransformerEncoderBlock` says what the arguments mean."""
 
+    can_reset_state = False
+
     def __init__(
         self,
         intermediate_dim,

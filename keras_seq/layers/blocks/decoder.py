@@ -89,6 +89,7 @@ class TransformerDecoderBlock(TransformerBlock):
         return_state=False,
         return_attention_scores=False,
         training=None,
+        reset=None,
     ):
         """Transform a target sequence, given a source where the block was built with one.
 
@@ -102,6 +103,8 @@ class TransformerDecoderBlock(TransformerBlock):
                 (B, H, T, S), or without cross-attention the self-attention's, (B, H, T, T), or
                 (B, H, T, L) over the state's positions. `"both"`: a dict of `self` and `cross`.
             training: whether dropout is on.
+            reset: (B, T) boolean, True where a document of the target begins, see
+                `MultiHeadSelfAttention`. All of them attend to one source.
 
         Returns:
             (B, T, D), then the scores and the state where asked for.
@@ -119,6 +122,7 @@ class TransformerDecoderBlock(TransformerBlock):
             training,
             mask=implicit_mask(x, mask),
             initial_state=state.get("self"),
+            reset=reset,
             **wanted,
         )
         if self.cross_attention is not None:

@@ -82,6 +82,7 @@ class TransformerEncoderBlock(TransformerBlock):
         return_state=False,
         return_attention_scores=False,
         training=None,
+        reset=None,
     ):
         """Transform a sequence.
 
@@ -92,6 +93,7 @@ class TransformerEncoderBlock(TransformerBlock):
             return_attention_scores: return the attention weights, too: (B, H, T, T), or (B, H, T,
                 L) over the state's positions.
             training: whether dropout is on.
+            reset: (B, T) boolean, True where a document begins, see `MultiHeadSelfAttention`.
 
         Returns:
             (B, T, D), then the scores and the state where asked for.
@@ -104,6 +106,7 @@ class TransformerEncoderBlock(TransformerBlock):
             initial_state=initial_state,
             return_state=return_state,
             return_attention_scores=return_attention_scores,
+            reset=reset,
         )
         x, _ = self._residual("feed_forward", x, training)
         return (x, *rest) if rest else x

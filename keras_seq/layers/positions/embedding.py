@@ -8,6 +8,7 @@ import numpy as np
 from keras import initializers, ops
 
 from keras_seq.layers._arguments import check_positive, check_rank
+from keras_seq.layers._documents import checked_reset, document_offsets
 from keras_seq.layers._keras_private import set_mask
 from keras_seq.layers._padded_chunk import steps_in
 from keras_seq.layers._room import check_room
@@ -91,7 +92,7 @@ def check_offset(layer, offset):
         )
 
 
-def position_vectors(layer, table, x, state):
+def position_vectors(layer, table, x, state, reset=None):
     """(T, D): the rows of a layer's table for the T steps of x, from the state's position on.
 
     Args:
@@ -99,17 +100,36 @@ def position_vectors(layer, table, x, state):
         table: (position_offset + sequence_length, D).
         x: (B, T) or (B, T, D).
         state: dict of `position`, or `None` for the start.
+        reset: (B, T) boolean, True where positions begin again at zero; they are (B, T, D) then.
     """
     hint = f"Build `{layer.name}` ({type(layer).__name__}) with a larger `sequence_length`."
-    position = 0 if state is None else state["position"]
-    check_room(position, x.shape[1], layer.sequence_length, hint)
     table = ops.convert_to_tensor(table)
     first, time = layer.position_offset, ops.shape(x)[1]
+    if reset is not None:
+        return _vectors_of_documents(layer, table, document_offsets(reset), hint)
+    position = 0 if state is None else state["position"]
+    check_room(position, x.shape[1], layer.sequence_length, hint)
     if state is None:
         rows = table[first : first + time]
     else:  # no slice: XLA would take the position for a constant, and compile for each one
         rows = ops.take(table, position + ops.arange(first, first + time, dtype="int32"), axis=0)
     return ops.cast(rows, layer.compute_dtype)
+
+
+def _vectors_of_documents(layer, table, offsets, hint):
+    """(B, T, D): the rows of the table for steps that are `offsets` (B, T) into their documents.
+
+    A row may be longer than the table, its documents may not. Where their lengths are known only
+    when a graph runs, what is beyond the table is NaN, so that the loss shows it.
+    """
+    length = layer.sequence_length
+    rows = ops.take(table, layer.position_offset + ops.minimum(offsets, length - 1), axis=0)
+    rows = ops.cast(rows, layer.compute_dtype)
+    if offsets.shape[1] is not None and offsets.shape[1] <= length:
+        return rows
+    check_room(ops.max(offsets), 1, length, f"A document is longer than that. {hint}")
+    beyond = ops.expand_dims(offsets >= length, -1)
+    return ops.where(beyond, ops.cast(math.nan, rows.dtype), rows)
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
@@ -160,6 +180,7 @@ class PositionalEmbedding(SequenceLayer):
     ```
     """
 
+    can_reset_state = False
     kinds = ("sinusoidal", "interleaved", "learned", "none")
 
     def __init__(
@@ -237,7 +258,13 @@ class PositionalEmbedding(SequenceLayer):
         return {"position": ops.zeros((), dtype="int32")}
 
     def call(
-        self, tokens, initial_state=None, return_state=False, reverse=False, mask_padding=False
+        self,
+        tokens,
+        initial_state=None,
+        return_state=False,
+        reverse=False,
+        mask_padding=False,
+        reset=None,
     ):
         """Embed tokens, or with `reverse` say which tokens the features mean.
 
@@ -248,6 +275,8 @@ class PositionalEmbedding(SequenceLayer):
             reverse: give logits, `x E^T`. The layer must have embedded tokens before.
             mask_padding: attach the mask in this call, also without `mask_zero`; so can one
                 embedding serve two sequences of which one has no padding.
+            reset: (B, T) boolean, True where a document begins and positions begin again. Not with
+                a state; `reverse`, which knows no positions, ignores it.
 
         Returns:
             (B, T, D) floats, or with `reverse` logits (B, T, V); then the state where asked for.
@@ -257,12 +286,13 @@ class PositionalEmbedding(SequenceLayer):
             check_rank("PositionalEmbedding", "tokens", tokens.shape, 3, "(B, T, D) to reverse")
             logits = self._logits(ops.cast(tokens, self.compute_dtype))
             return (logits, state) if return_state else logits
+        reset = checked_reset(self, reset, tokens, return_state or initial_state is not None)
         y = ops.take(self.embeddings, ops.cast(tokens, "int32"), axis=0)
         y = ops.cast(y, self.compute_dtype)  # of the rows taken alone
         if self.scale_embeddings:
             y = y * ops.cast(math.sqrt(self.dim), self.compute_dtype)
         if self.positions is not None:
-            y = y + position_vectors(self, self.positions, tokens, initial_state)
+            y = y + position_vectors(self, self.positions, tokens, initial_state, reset)
         if mask_padding:
             set_mask(y, ops.not_equal(tokens, self.padding_id))
         if not return_state:

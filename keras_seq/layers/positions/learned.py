@@ -4,6 +4,7 @@ import keras
 from keras import initializers, ops
 
 from keras_seq.layers._arguments import check_positive, check_rank
+from keras_seq.layers._documents import checked_reset
 from keras_seq.layers._padded_chunk import steps_in
 from keras_seq.layers.positions.embedding import check_offset, position_vectors
 from keras_seq.layers.sequence_layer import SequenceLayer
@@ -39,6 +40,8 @@ class LearnedPositions(SequenceLayer):
     ```
     """
 
+    can_reset_state = False
+
     def __init__(self, sequence_length, position_offset=0, initializer=None, **kwargs):
         super().__init__(**kwargs)
         check_positive("LearnedPositions", sequence_length=sequence_length)
@@ -59,18 +62,21 @@ class LearnedPositions(SequenceLayer):
         """The position, an int32 scalar, at zero."""
         return {"position": ops.zeros((), dtype="int32")}
 
-    def call(self, x, initial_state=None, return_state=False):
+    def call(self, x, initial_state=None, return_state=False, reset=None):
         """Add the positions.
 
         Args:
             x: (B, T, D) floats.
             initial_state: the position of the first time step, as `get_initial_state` gives it.
             return_state: return the state, too.
+            reset: (B, T) boolean, True where a document begins and positions begin again. Not with
+                a state.
 
         Returns:
             (B, T, D) floats, then the state where asked for.
         """
-        y = x + position_vectors(self, self.positions, x, initial_state)
+        reset = checked_reset(self, reset, x, return_state or initial_state is not None)
+        y = x + position_vectors(self, self.positions, x, initial_state, reset)
         if not return_state:
             return y
         position = 0 if initial_state is None else initial_state["position"]

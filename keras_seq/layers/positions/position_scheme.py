@@ -56,6 +56,8 @@ class PositionScheme(keras.layers.Layer):
             query: (B, T, H, K) floats.
             key: (B, T, G, K) floats, of the same time steps.
             positions: (T,) int32, counted from the start of the sequence, masked steps included.
+                Where documents share rows (`reset` of attention) the rows come one after another,
+                as one sequence of B T steps, and each document counts from its start.
 
         Returns:
             `(query, key)`, of the same shapes. Keys are kept in the cache as they are given here.

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_seq.layers._documents import by_rows, checked_reset, document_offsets
 from keras_seq.layers._padded_chunk import steps_in
 from keras_seq.layers.positions.position_scheme import PositionScheme
 from keras_seq.layers.sequence_layer import SequenceLayer
@@ -47,6 +48,8 @@ class RotaryEmbedding(SequenceLayer, PositionScheme):
     ```
     """
 
+    can_reset_state = False
+
     def __init__(self, max_wavelength=10000, scaling_factor=1.0, **kwargs):
         super().__init__(**kwargs)
         given = {"max_wavelength": max_wavelength, "scaling_factor": scaling_factor}
@@ -76,23 +79,31 @@ class RotaryEmbedding(SequenceLayer, PositionScheme):
         """The position, an int32 scalar, at zero."""
         return {"position": ops.zeros((), dtype="int32")}
 
-    def call(self, x, initial_state=None, return_state=False):
+    def call(self, x, initial_state=None, return_state=False, reset=None):
         """Rotate.
 
         Args:
             x: (B, T, D) or (B, T, H, K) floats, the last axis even.
             initial_state: the position of the first time step, as `get_initial_state` gives it.
             return_state: return the state, too.
+            reset: (B, T) boolean, True where a document begins and positions begin again. Not with
+                a state.
 
         Returns:
             y of x's shape, then the state where asked for.
         """
+        reset = checked_reset(self, reset, x, return_state or initial_state is not None)
+        if reset is not None:
+            return by_rows(self._rotate, document_offsets(reset), x)
         position = 0 if initial_state is None else initial_state["position"]
         positions = position + ops.arange(ops.shape(x)[1], dtype="int32")
-        y = _rotate(x, *self._angles(x, positions))
+        y = self._rotate(x, positions)
         if not return_state:
             return y
         return y, {"position": ops.cast(position + steps_in(x), "int32")}
+
+    def _rotate(self, x, positions):
+        return _rotate(x, *self._angles(x, positions))
 
     def transform(self, query, key, positions):
         angles = self._angles(query, positions)

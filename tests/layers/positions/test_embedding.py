@@ -109,6 +109,40 @@ def test_the_first_position_may_be_counted_as_another(kind):
     np.testing.assert_allclose(ops.convert_to_numpy(y), expected, atol=1e-5)
 
 
+RESET = np.array([[0, 0, 1, 0, 0, 0], [0, 1, 0, 1, 0, 1]], bool)
+RESTARTED = np.array([[0, 1, 0, 1, 2, 3], [0, 0, 1, 0, 1, 0]])
+
+
+@pytest.mark.parametrize("kind", ["sinusoidal", "learned", "none"])
+def test_positions_begin_again_where_a_document_does(kind):
+    # Of four positions: the row is longer, its documents are not.
+    layer = ks.layers.PositionalEmbedding(5, 4, 4, kind=kind, position_offset=1)
+    layer(TOKENS)
+    embeddings, *rest = randomise(layer)
+    table = {"sinusoidal": sinusoidal_positions(5, 4), "none": np.zeros((5, 4))}
+    table = rest[0] if rest else table[kind]
+    tokens = np.arange(12).reshape(2, 6) % 5
+    expected = 2 * embeddings[tokens] + table[1 + RESTARTED]
+    got = layer(tokens, reset=RESET)
+    np.testing.assert_allclose(ops.convert_to_numpy(got), expected, atol=1e-5)
+    logits = layer(got, reverse=True, reset=RESET)  # which knows no positions
+    expected = ops.convert_to_numpy(layer(got, reverse=True))
+    np.testing.assert_array_equal(ops.convert_to_numpy(logits), expected)
+
+
+def test_a_document_beyond_the_positions_is_refused_or_in_a_graph_not_a_number():
+    layer = ks.layers.PositionalEmbedding(5, 4, 3)
+    tokens = np.ones((2, 6), "int32")
+    with pytest.raises(ValueError, match="room for 3.*document is longer.*larger `sequence_len"):
+        layer(tokens, reset=RESET)
+    if keras.backend.backend() == "torch":  # it has no graph
+        return
+    inputs = [keras.Input((None,), dtype="int32"), keras.Input((None,), dtype="bool")]
+    model = keras.Model(inputs, layer(inputs[0], reset=inputs[1]))
+    got = model.predict([tokens, RESET], verbose=0)
+    np.testing.assert_array_equal(np.isnan(got).any(axis=-1), RESTARTED >= 3)
+
+
 @pytest.mark.parametrize("padding_id", [0, 1, 4])
 def test_any_id_may_be_the_padding(padding_id):
     layer = ks.layers.PositionalEmbedding(5, 4, 7, padding_id=padding_id)

@@ -23,6 +23,15 @@ def test_each_step_gets_the_row_of_its_position(offset):
     np.testing.assert_allclose(ops.convert_to_numpy(y), x[:, :2] + table[offset + 3 :][:2])
 
 
+def test_positions_begin_again_where_a_document_does():
+    layer, x = LearnedPositions(3, position_offset=2), normal(2, 5, 4)
+    layer(x[:, :2])
+    (table,) = randomise(layer)
+    reset = np.array([[0, 0, 1, 0, 0], [1, 0, 0, 1, 1]], bool)
+    expected = x + table[2 + np.array([[0, 1, 0, 1, 2], [0, 1, 2, 0, 0]])]
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(x, reset=reset)), expected, atol=1e-6)
+
+
 def test_more_steps_than_positions_are_refused():
     with pytest.raises(ValueError, match=r"room for 3 time steps.*larger `sequence_length`"):
         LearnedPositions(3, position_offset=2)(normal(2, 4, 4))

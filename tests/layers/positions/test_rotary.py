@@ -37,6 +37,15 @@ def test_it_gives_the_numbers_of_keras_hub(shape):
     assert int(state["position"]) == 12
 
 
+@pytest.mark.parametrize("shape", [(2, 5, 6), (2, 5, 3, 6)])
+def test_the_angle_begins_again_where_a_document_does(shape):
+    layer, x = ks.layers.RotaryEmbedding(), normal(*shape)
+    y = numpy(layer(x, reset=np.array([[0, 0, 1, 0, 0], [0, 0, 0, 0, 1]], bool)))
+    for row, start, end in ((0, 0, 2), (0, 2, 5), (1, 0, 4), (1, 4, 5)):
+        alone = numpy(layer(x[row : row + 1, start:end]))
+        np.testing.assert_allclose(y[row, start:end], alone[0], atol=1e-6)
+
+
 def test_products_depend_on_the_distance_alone():
     """What the rotation is for (section 3.4.1)."""
     layer, x = ks.layers.RotaryEmbedding(), np.repeat(normal(1, 2, 8), 10, axis=0)
