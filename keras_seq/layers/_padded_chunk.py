@@ -8,8 +8,7 @@ sliding window moves on. Inside `padded_chunk` the layers count the steps that t
 import contextlib
 import contextvars
 
-from keras import ops
-
+from keras_seq.layers._affine import sizes
 from keras_seq.layers._scoped import scoped
 
 _count = contextvars.ContextVar("padded_chunk", default=None)
@@ -25,4 +24,4 @@ def padded_chunk(count):
 def steps_in(x):
     """How many time steps of x (B, T, ...) the state goes on by: T, or what `padded_chunk` says."""
     count = _count.get()
-    return ops.shape(x)[1] if count is None else count
+    return sizes(x)[1] if count is None else count

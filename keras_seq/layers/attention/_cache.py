@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_seq.layers._affine import sizes
 from keras_seq.layers._room import check_room
 
 
@@ -48,12 +49,12 @@ def append(cache, key, value, mask, steps=None):
         "key": ops.slice_update(cache["key"], indices(0, 0, position, 0), key),
         "value": ops.slice_update(cache["value"], indices(0, 0, position, 0), value),
         "valid": ops.slice_update(cache["valid"], indices(0, position), mask),
-        "position": position + (ops.shape(key)[2] if steps is None else steps),
+        "position": position + (sizes(key)[2] if steps is None else steps),
     }
     attend = ops.expand_dims(cache["valid"], (1, 2))  # (B, 1, 1, L)
     if new != 1:  # a single new position attends to all valid ones, several up to themselves
-        limit = ops.expand_dims(position + ops.arange(ops.shape(key)[2], dtype="int32"), -1)
-        upto = ops.arange(ops.shape(cache["key"])[2], dtype="int32") <= limit  # (T, L)
+        limit = ops.expand_dims(position + ops.arange(sizes(key)[2], dtype="int32"), -1)
+        upto = ops.arange(sizes(cache["key"])[2], dtype="int32") <= limit  # (T, L)
         attend = ops.logical_and(attend, upto)
     return cache, attend
 

@@ -6,6 +6,7 @@ import keras
 from keras import initializers, ops
 
 from keras_seq.layers import _devices as devices
+from keras_seq.layers._affine import affine, sizes
 from keras_seq.layers._arguments import check_positive, check_rate, is_number
 from keras_seq.layers._clone_initializer import clone_initializer
 from keras_seq.layers.attention._hoisted_kernels import hoist, matrix
@@ -95,11 +96,11 @@ class MultiHeadAttention(SequenceLayer):
                 f"features, as when it was built. Received: shape {tuple(x.shape)}"
             )
         # `get_initial_state` runs outside Keras' autocast.
-        x = ops.matmul(x, matrix(kernel, (features, heads * width), x.dtype))
+        kernel = matrix(kernel, (features, heads * width), x.dtype)
         if bias is not None:
-            x = x + ops.reshape(ops.cast(bias, x.dtype), (heads * width,))
-        batch, time = ops.shape(x)[:2]
-        return ops.reshape(x, (batch, time, heads, width))
+            bias = ops.reshape(ops.cast(bias, x.dtype), (heads * width,))
+        batch, time = sizes(x)[:2]
+        return ops.reshape(affine(x, kernel, bias), (batch, time, heads, width))
 
     def _hoist_kernels(self):
         """What every step multiplies by, made before the first one (see `hoisted_kernels`)."""
@@ -218,7 +219,7 @@ class MultiHeadAttention(SequenceLayer):
     def _fused(self, query, key, value, attend, nonempty, is_causal):
         """The same by the backend's kernel, which holds no (T, S) scores."""
         if attend is not None:
-            batch, time, length = ops.shape(query)[0], ops.shape(query)[2], ops.shape(key)[2]
+            batch, time, length = sizes(query)[0], sizes(query)[2], sizes(key)[2]
             attend = ops.broadcast_to(attend, (batch, 1, time, length))
         query, key, value = time_first(query), time_first(key), time_first(value)
         y = ops.dot_product_attention(
@@ -227,7 +228,7 @@ class MultiHeadAttention(SequenceLayer):
         if attend is not None and not nonempty:
             attends = ops.transpose(ops.any(attend, axis=-1, keepdims=True), (0, 2, 1, 3))
             y = ops.where(attends, y, ops.zeros_like(y))
-        batch, time = ops.shape(y)[:2]
+        batch, time = sizes(y)[:2]
         return ops.reshape(y, (batch, time, self.num_heads * self.value_dim))
 
     def _check_bias(self, bias, shape):
@@ -249,14 +250,14 @@ class MultiHeadAttention(SequenceLayer):
         if training and self.dropout:
             weights = keras.random.dropout(weights, self.dropout, seed=self.seed_generator)
         y = time_first(self._grouped(weights, value))
-        batch, time = ops.shape(y)[:2]
+        batch, time = sizes(y)[:2]
         return ops.reshape(y, (batch, time, self.num_heads * self.value_dim))
 
     def _output(self, x):
         """Concatenated heads (B, T, H * width) to (B, T, D)."""
         heads, width, features = self.output_kernel.shape
-        x = ops.matmul(x, matrix(self.output_kernel, (heads * width, features), x.dtype))
-        return x if self.output_bias is None else x + self.output_bias
+        kernel = matrix(self.output_kernel, (heads * width, features), x.dtype)
+        return affine(x, kernel, self.output_bias)
 
     def _grouped(self, a, b):
         """(B, H, T, I) times (B, G, I, J): (B, H, T, J), b's heads each for its group of a's."""
@@ -264,10 +265,10 @@ class MultiHeadAttention(SequenceLayer):
         if heads == groups:
             return batch_product(a, b)
         # The queries of a group follow one another on the time axis: b is not repeated.
-        batch, _, time, inner = ops.shape(a)
+        batch, _, time, inner = sizes(a)
         a = ops.reshape(a, (batch, groups, heads // groups * time, inner))
         y = batch_product(a, b)
-        return ops.reshape(y, (batch, heads, time, ops.shape(b)[3]))
+        return ops.reshape(y, (batch, heads, time, sizes(b)[3]))
 
     def get_config(self):
         return {
@@ -331,12 +332,12 @@ def has_fused_attention():
 def heads_first(x):
     """(B, T, heads, width) to (B, heads, T, width)."""
     if x.shape[1] == 1:  # one step: the same numbers in the same order
-        return ops.reshape(x, (ops.shape(x)[0], x.shape[2], 1, x.shape[3]))
+        return ops.reshape(x, (sizes(x)[0], x.shape[2], 1, x.shape[3]))
     return ops.transpose(x, (0, 2, 1, 3))
 
 
 def time_first(x):
     """(B, heads, T, width) to (B, T, heads, width)."""
     if x.shape[2] == 1:
-        return ops.reshape(x, (ops.shape(x)[0], 1, x.shape[1], x.shape[3]))
+        return ops.reshape(x, (sizes(x)[0], 1, x.shape[1], x.shape[3]))
     return ops.transpose(x, (0, 2, 1, 3))

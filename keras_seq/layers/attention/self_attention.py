@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_seq.layers._affine import sizes
 from keras_seq.layers._arguments import check_positive, check_rank
 from keras_seq.layers._documents import by_rows, checked_reset, document_offsets, same_document
 from keras_seq.layers._padded_chunk import steps_in
@@ -195,7 +196,7 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         mask = checked_mask(self, "mask", x, mask)
         reset = checked_reset(self, reset, x, return_state or initial_state is not None)
         offsets = None if reset is None else document_offsets(reset)
-        batch, time = ops.shape(x)[:2]
+        batch, time = sizes(x)[:2]
         if return_state and initial_state is None:
             initial_state = self.get_initial_state(batch, max_length=time)
         if initial_state is not None:
@@ -257,12 +258,12 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         """
         steps = steps_in(key)
         query, key, value = heads_first(query), heads_first(key), heads_first(value)
-        t = ops.arange(ops.shape(query)[2], dtype="int32")
+        t = ops.arange(sizes(query)[2], dtype="int32")
         if state is not None:
             t = state["position"] + t
             state, attend = append(state, key, value, mask, steps)
             key, value = state["key"], state["value"]
-        s = ops.arange(ops.shape(key)[2], dtype="int32")
+        s = ops.arange(sizes(key)[2], dtype="int32")
         distance = ops.expand_dims(t, 1) - s
         if state is None:
             attend = None if mask is None else ops.expand_dims(mask, (1, 2))
@@ -287,7 +288,7 @@ class MultiHeadSelfAttention(MultiHeadAttention):
         if mask is None:
             mask = ops.ones_like(key[:, :, 0, 0], dtype="bool")
         before = nothing_before(key, value, length) if state is None else before_chunk(state)
-        time, chunk = ops.shape(key)[1], (key, value, mask)
+        time, chunk = sizes(key)[1], (key, value, mask)
         sequence = [ops.concatenate(pair, axis=1) for pair in zip(before, chunk, strict=True)]
         if state is not None:
             state = after_chunk(state, sequence, steps)

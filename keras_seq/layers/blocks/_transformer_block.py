@@ -163,7 +163,7 @@ class TransformerBlock(SequenceLayer):
         f, norm = getattr(self, name), getattr(self, f"{name}_norm")
         outputs = f(norm(x) if self.normalize_first else x, training=training, **arguments)
         y, *rest = outputs if isinstance(outputs, tuple) else (outputs,)
-        x = x + self.residual_dropout(y, training=training)
+        x = x + (self.residual_dropout(y, training=training) if self.dropout else y)
         return (x if self.normalize_first else norm(x)), rest
 
     def compute_output_shape(self, x_shape, context_shape=None):

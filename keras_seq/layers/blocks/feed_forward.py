@@ -1,8 +1,8 @@
 """The position-wise feed-forward network (Vaswani et al. 2017, section 3.3)."""
 
 import keras
-from keras import ops
 
+from keras_seq.layers._affine import affine
 from keras_seq.layers._arguments import check_positive, check_rate
 from keras_seq.layers._clone_initializer import clone_initializer
 from keras_seq.layers.blocks._activations import get_activation, serialize_activation
@@ -105,12 +105,12 @@ class FeedForward(SequenceLayer):
         Returns:
             (B, T, D), then the empty state where asked for.
         """
-        y = self.activation(_dense(x, self.inner_kernel, self.inner_bias))
+        y = self.activation(affine(x, self.inner_kernel, self.inner_bias))
         if self.gated:
-            y = y * _dense(x, self.linear_kernel, self.linear_bias)
+            y = y * affine(x, self.linear_kernel, self.linear_bias)
         if training and self.dropout:
             y = keras.random.dropout(y, self.dropout, seed=self.seed_generator)
-        y = _dense(y, self.outer_kernel, self.outer_bias)
+        y = affine(y, self.outer_kernel, self.outer_bias)
         return (y, ()) if return_state else y
 
     def compute_output_shape(self, x_shape):
@@ -128,8 +128,3 @@ class FeedForward(SequenceLayer):
             "bias_initializer": keras.initializers.serialize(self.bias_initializer),
             "seed": self.seed,
         }
-
-
-def _dense(x, kernel, bias):
-    y = ops.matmul(x, kernel)
-    return y if bias is None else y + bias
