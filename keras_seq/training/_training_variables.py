@@ -1,0 +1,62 @@
+"""All variables that a training step changes: those of a model, its optimizer and its metrics."""
+
+import re
+
+import keras
+import numpy as np
+
+
+def build(model, batch):
+    """Make the variables that a model makes at its first step."""
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+    model.test_on_batch(x, y, sample_weight)
+    model.test_function = None  # as before, so that `evaluate` traces the shapes of its own data
+    if model.optimizer is not None and not model.optimizer.built:
+        with model.distribute_strategy.scope():
+            model.optimizer.build(model.trainable_variables)
+
+
+def variables(model):
+    """Weights, states, seed generators, then the optimizer's, then the metrics', each once."""
+    found = list(model.variables)
+    if model.optimizer is not None:
+        found += model.optimizer.variables
+    for metric in model.metrics:
+        found += metric.variables
+    return list({id(variable): variable for variable in found}.values())
+
+
+def read(model):
+    """List of NumPy arrays, copies."""
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables(model)]
+
+
+def assign(model, arrays):
+    """Set all variables to what `read` gave."""
+    for variable, array in zip(variables(model), arrays, strict=True):
+        # NumPy's files know no bfloat16 and give its bytes.
+        raw = array.dtype.kind == "V"
+        variable.assign(array.view(np.dtype(variable.dtype)) if raw else array)
+
+
+def describe(model):
+    """`[name, shape, dtype]` of each variable.
+
+    Numbers at the end of names are left out, because `lstm_8` is `lstm_9` in a process that has
+    made one more layer.
+    """
+    return [
+        [re.sub(r"_\d+(?=[_/]|$)", "", variable.path), list(variable.shape), str(variable.dtype)]
+        for variable in variables(model)
+    ]
+
+
+def first_difference(saved, current):
+    """Where two descriptions differ, in words, or `None`."""
+    for i, (a, b) in enumerate(zip(saved, current, strict=False)):
+        if a != b:
+            a, b = (f"`{name}` {tuple(shape)} {dtype}" for name, shape, dtype in (a, b))
+            return f"variable {i} is {a} there and {b} here"
+    if len(saved) != len(current):
+        return f"it has {len(saved)} variables and the model has {len(current)}"
+    return None
