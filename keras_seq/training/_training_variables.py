@@ -5,9 +5,14 @@ import re
 import keras
 import numpy as np
 
+from keras_seq.training._replicas import num_replicas_of
+
 
 def build(model, batch):
     """Make the variables that a model makes at its first step."""
+    replicas = num_replicas_of(model)
+    if replicas > 1:
+        batch = keras.tree.map_structure(lambda x: x[: len(x) // replicas], batch)
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
     model.test_on_batch(x, y, sample_weight)
     model.test_function = None  # as before, so that `evaluate` traces the shapes of its own data

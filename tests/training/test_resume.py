@@ -288,19 +288,19 @@ def test_what_is_resumed_is_said(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "make_model, data, message",
+    "make_model, data, message",  # TensorFlow must not start when this file is imported
     [
-        (lambda: regressor(units=5), dataset(), r"variable 1 is `dense/kernel` \(15, 4\) .* there"),
-        (recurrent, dataset(), "must be of the same model"),
-        (regressor, dataset(seed=1), "`shuffle` .* a seed"),
-        (regressor, dataset(seed=None), "`shuffle` .* a seed"),
-        (regressor, dataset(rows=40), "must have as many batches as before, 6 an epoch"),
+        (lambda: regressor(units=5), {}, r"variable 1 is `dense/kernel` \(15, 4\) .* there"),
+        (recurrent, {}, "must be of the same model"),
+        (regressor, {"seed": 1}, "`shuffle` .* a seed"),
+        (regressor, {"seed": None}, "`shuffle` .* a seed"),
+        (regressor, {"rows": 40}, "must have as many batches as before, 6 an epoch"),
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused(make_model, data, message, tmp_path):
     run(regressor, dataset(), tmp_path, epochs=1)
     with pytest.raises(ValueError, match=message):
-        run(make_model, data, tmp_path)
+        run(make_model, dataset(**data), tmp_path)
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
@@ -312,17 +312,17 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "data, arguments, error, message",
     [
-        (np.zeros((4, T, D)), {}, TypeError, "must be a tf.data.Dataset"),
-        (dataset().repeat(), {}, ValueError, "`steps_per_epoch` of `resume` must be given"),
-        (dataset().take(0), {}, ValueError, "an empty dataset"),
-        (dataset(), {"epochs": 0}, ValueError, "`epochs` of resume must be an int of at least 1"),
-        (dataset(), {"save_every": 0}, ValueError, "`save_every` of resume"),
-        (dataset(), {"batch_size": 4}, TypeError, "Received: batch_size"),
+        (lambda: np.zeros((4, T, D)), {}, TypeError, "must be a tf.data.Dataset"),
+        (lambda: dataset().repeat(), {}, ValueError, "`steps_per_epoch` of `resume` must be given"),
+        (lambda: dataset().take(0), {}, ValueError, "an empty dataset"),
+        (dataset, {"epochs": 0}, ValueError, "`epochs` of resume must be an int of at least 1"),
+        (dataset, {"save_every": 0}, ValueError, "`save_every` of resume"),
+        (dataset, {"batch_size": 4}, TypeError, "Received: batch_size"),
     ],
 )
 def test_wrong_arguments_are_refused(data, arguments, error, message, tmp_path):
     with pytest.raises(error, match=message):
-        run(regressor, data, tmp_path, **arguments)
+        run(regressor, data(), tmp_path, **arguments)
 
 
 def test_a_dataset_without_an_order_is_refused(tmp_path):
