@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_seq.training import _checkpoint, _training_variables
 from keras_seq.training._callback_state import CallbackStates
+from keras_seq.training._replicas import writes_checkpoints
 
 
 class CheckpointedFit(keras.callbacks.CallbackList):
@@ -59,7 +60,9 @@ class CheckpointedFit(keras.callbacks.CallbackList):
         self._skips = self._stopped_within_epoch = False
         self.position, self.has_ended = (0, 0), False
 
-        _checkpoint.remove_leftovers(folder)
+        self._writes = writes_checkpoints(model)
+        if self._writes:
+            _checkpoint.remove_leftovers(folder)
         self._arrays, self._facts = _checkpoint.read(folder) or (None, None)
         if self._facts is not None:
             self._check_dataset()
@@ -116,7 +119,9 @@ class CheckpointedFit(keras.callbacks.CallbackList):
             self.model.train_function, self._train_function = self._train_function, None
 
     def _save(self, epoch, step, logs=None, ended=False):
-        values = _training_variables.read(self.model)
+        values = _training_variables.read(self.model)  # in all processes: it may sum over them
+        if not self._writes:
+            return
         arrays = {f"variables/{i}": value for i, value in enumerate(values)}
         states, not_kept = self._states.read(arrays)
         facts = {

@@ -55,3 +55,13 @@ def num_replicas_of(model):
     """Replicas of the strategy that a model was made under."""
     strategy = getattr(model, "distribute_strategy", None)
     return 1 if strategy is None else strategy.num_replicas_in_sync
+
+
+def has_several_workers(strategy):
+    """Whether the replicas of a strategy are divided among processes."""
+    return strategy.num_replicas_in_sync > len(strategy.extended.worker_devices)
+
+
+def writes_checkpoints(model):
+    """Whether this process is the one of a model's that writes files for all."""
+    return num_replicas_of(model) == 1 or model.distribute_strategy.extended.should_checkpoint

@@ -8,6 +8,8 @@ import numpy as np
 
 from keras_seq.layers._arguments import check_positive
 from keras_seq.training._checkpointed_fit import CheckpointedFit
+from keras_seq.training._keras_private import made_fit_for_replicas
+from keras_seq.training._replicas import has_several_workers
 
 _FIT_ARGUMENTS = ("class_weight", "validation_steps", "validation_batch_size", "validation_freq")
 
@@ -51,6 +53,12 @@ def resume(
     started again. A dataset that begins with another batch than before is refused. Skipping runs
     the dataset's maps again; a dataset with an attribute `from_step`, a function of the number of
     steps already made that gives the dataset from there on, is asked for its position instead.
+
+    Under `tf.distribute.MirroredStrategy` and `MultiWorkerMirroredStrategy` (under which Keras 3's
+    own `fit` fails), make and compile the model in the strategy's scope. Each of several processes
+    makes the same call with the same dataset and takes its rows of each batch; the first of them
+    writes `folder`, which all must be able to read. Losses are those of one device with
+    `TokenMean`.
 
     A callback that stops training within an epoch, such as a time limit, leaves a checkpoint from
     which the next call goes on. One that stops it at the end of an epoch, as `EarlyStopping` does,
@@ -123,17 +131,18 @@ def resume(
     )
     epoch, step = run.position
     try:
-        return model.fit(
-            _from_step(dataset, epoch * steps + step),
-            epochs=epochs,
-            initial_epoch=epochs if run.has_ended else epoch,
-            steps_per_epoch=steps,
-            validation_data=validation_data,
-            callbacks=run,
-            shuffle=False,
-            verbose=verbose,
-            **fit_arguments,
-        )
+        with made_fit_for_replicas(model):
+            return model.fit(
+                _sharded_by_rows(model, _from_step(dataset, epoch * steps + step)),
+                epochs=epochs,
+                initial_epoch=epochs if run.has_ended else epoch,
+                steps_per_epoch=steps,
+                validation_data=validation_data,
+                callbacks=run,
+                shuffle=False,
+                verbose=verbose,
+                **fit_arguments,
+            )
     finally:
         run.release()
 
@@ -143,6 +152,17 @@ def _from_step(dataset, step):
     if hasattr(dataset, "from_step"):
         return dataset.from_step(step).repeat()
     return dataset.repeat().skip(step)
+
+
+def _sharded_by_rows(model, dataset):
+    """The dataset, of which each process takes its rows of each batch, not some of the files."""
+    import tensorflow as tf
+
+    if not has_several_workers(model.distribute_strategy):
+        return dataset
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return dataset.with_options(options)
 
 
 def _steps_per_epoch(model, dataset, steps):

@@ -5,6 +5,7 @@ import re
 import keras
 import numpy as np
 
+from keras_seq.training._keras_private import made_fit_for_replicas
 from keras_seq.training._replicas import num_replicas_of
 
 
@@ -14,7 +15,8 @@ def build(model, batch):
     if replicas > 1:
         batch = keras.tree.map_structure(lambda x: x[: len(x) // replicas], batch)
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
-    model.test_on_batch(x, y, sample_weight)
+    with made_fit_for_replicas(model):
+        model.test_on_batch(x, y, sample_weight)
     model.test_function = None  # as before, so that `evaluate` traces the shapes of its own data
     if model.optimizer is not None and not model.optimizer.built:
         with model.distribute_strategy.scope():

@@ -7,7 +7,7 @@ from keras_seq.layers._arguments import check_positive
 from keras_seq.layers.sequence_layer import check_mask
 from keras_seq.stepping._keras_private import input_names, is_functional
 from keras_seq.stepping.stepper import Stepper, takes_reset
-from keras_seq.training._keras_private import BuiltFromOneReplica
+from keras_seq.training._keras_private import made_fit_for_replicas
 from keras_seq.training._replicas import (
     num_replicas,
     num_replicas_here,
@@ -17,7 +17,7 @@ from keras_seq.training._replicas import (
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
-class TruncatedBPTT(BuiltFromOneReplica, keras.Model):
+class TruncatedBPTT(keras.Model):
     r"""Truncated back-propagation through time (Williams & Peng 1990), in plain `fit`.
 
     A long text is cut into chunks of T steps, batch after batch (see `keras_seq.training.chunks`).
@@ -240,9 +240,14 @@ class TruncatedBPTT(BuiltFromOneReplica, keras.Model):
         finally:
             self._in_test_step = False
 
+    def fit(self, *args, **kwargs):
+        with made_fit_for_replicas(self):
+            return super().fit(*args, **kwargs)
+
     def evaluate(self, *args, **kwargs):
         _clear(self.evaluation_states)
-        return super().evaluate(*args, **kwargs)
+        with made_fit_for_replicas(self):
+            return super().evaluate(*args, **kwargs)
 
     def get_config(self):
         return {

@@ -2,8 +2,11 @@
 
 Run in a process of its own:
 
-    python run_on_replicas.py mirrored      two logical CPU devices, MirroredStrategy
-    python run_on_replicas.py workers       two forked processes, MultiWorkerMirroredStrategy
+    python run_on_replicas.py mirrored CASE ...   two logical CPU devices, MirroredStrategy
+    python run_on_replicas.py workers CASE ...    two processes, MultiWorkerMirroredStrategy
+
+A case is one of CASES, or `resumed CASE`, for which training on two is stopped and resumed. Workers
+resume in every case, because only `resume` trains there.
 """
 
 import contextlib
@@ -82,12 +85,21 @@ CASES = {
 }
 
 
-def trained(make_model, data, strategy=None):
-    """`[values of all variables, loss of each epoch]`."""
-    with strategy.scope() if strategy else contextlib.nullcontext():
-        keras.utils.set_random_seed(0)
-        model = make_model()
-    history = model.fit(data, epochs=2, shuffle=False, verbose=0)
+def trained(make_model, data, strategy=None, folder=None):
+    """`[values of all variables, loss of each epoch]`; with `folder`, of a run that is resumed."""
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = batch == 1
+
+    for callbacks in ([Stop()], []) if folder else ([],):
+        with strategy.scope() if strategy else contextlib.nullcontext():
+            keras.utils.set_random_seed(0)
+            model = make_model()
+        if folder:
+            history = resume(model, data, folder, epochs=2, callbacks=callbacks, verbose=0)
+        else:
+            history = model.fit(data, epochs=2, shuffle=False, verbose=0)
     values = [keras.ops.convert_to_numpy(v).copy() for v in model.variables]
     return [*values, np.array(history.history["loss"])]
 
@@ -96,45 +108,25 @@ def difference(a, b):
     return max(float(np.abs(x - y).max()) for x, y in zip(a, b, strict=True))
 
 
-def on_two_devices():
+def on_two_devices(cases):
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     report = {}
-    for name, (make_model, data) in CASES.items():
-        pair = trained(make_model, data()), trained(make_model, data(), strategy)
-        report[name] = difference(*pair)
-    report["resumed"] = resumed(strategy)
+    for case in cases:
+        name, resumes = case.removeprefix("resumed "), case.startswith("resumed ")
+        make_model, data = CASES[name]
+        with tempfile.TemporaryDirectory() as folder:
+            many = trained(make_model, data(), strategy, folder if resumes else None)
+        report[case] = difference(trained(make_model, data()), many)
     return report
 
 
-def resumed(strategy):
-    """A resumed run on two replicas against an unbroken one."""
-
-    class Stop(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            self.model.stop_training = batch == 2
-
-    values = []
-    with tempfile.TemporaryDirectory() as folder:
-        for name, stops in (("whole", [None]), ("broken", [Stop(), None])):
-            for stop in stops:
-                with strategy.scope():
-                    keras.utils.set_random_seed(0)
-                    model = language_trainer()
-                callbacks = [stop] if stop else []
-                path = os.path.join(folder, name)
-                history = resume(model, text(), path, 2, callbacks=callbacks, verbose=0)
-            variables = [keras.ops.convert_to_numpy(v).copy() for v in model.variables]
-            values.append([*variables, np.array(history.history["loss"])])
-    return difference(*values)
-
-
-def on_two_workers():
+def on_two_workers(cases):
     with tempfile.TemporaryDirectory() as folder:
         ports = free_ports(2)
         names = ["one", "worker 0", "worker 1"]
-        children = [fork(work, name, ports, os.path.join(folder, name)) for name in names]
+        children = [fork(work, name, cases, ports, folder) for name in names]
         codes = [os.waitpid(child, 0)[1] for child in children]
         if any(codes):
             sys.exit(f"exit codes {codes}")
@@ -146,19 +138,19 @@ def on_two_workers():
     }
 
 
-def work(name, ports, path):
+def work(name, cases, ports, folder):
     strategy = None
     if name != "one":
         cluster = {"worker": [f"localhost:{port}" for port in ports]}
         task = {"type": "worker", "index": int(name.split()[1])}
         os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
-        keras.config.disable_traceback_filtering()
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     values = {}
-    for case in ("mean of means", "masks", "carried states"):
+    for case in cases:
         make_model, data = CASES[case]
-        values[case] = trained(make_model, data(), strategy)
-    with open(path, "wb") as file:
+        shared = os.path.join(folder, f"checkpoint of {case}") if strategy else None
+        values[case] = trained(make_model, data(), strategy, shared)
+    with open(os.path.join(folder, name), "wb") as file:
         pickle.dump(values, file)
 
 
@@ -184,4 +176,4 @@ def free_ports(count):
 
 if __name__ == "__main__":
     run = {"mirrored": on_two_devices, "workers": on_two_workers}[sys.argv[1]]
-    print(json.dumps(run()))
+    print(json.dumps(run(sys.argv[2:])))
