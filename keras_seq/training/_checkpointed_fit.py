@@ -111,14 +111,17 @@ class CheckpointedFit(keras.callbacks.CallbackList):
         self.release()
         super().on_epoch_end(epoch, logs)
         if not self._stopped_within_epoch:
-            self._save(epoch + 1, 0, ended=self.model.stop_training)
+            self._save(epoch + 1, 0, logs, ended=self.model.stop_training)
 
     def release(self):
         """Give the model its own train function back."""
         if self._train_function is not None:
             self.model.train_function, self._train_function = self._train_function, None
 
-    def _save(self, epoch, step, logs=None, ended=False):
+    def _save(self, epoch, step, logs, ended=False):
+        logs = {name: np.asarray(value) for name, value in (logs or {}).items()}
+        if not np.isfinite(logs.get("loss", 0.0)).all():
+            return
         values = _training_variables.read(self.model)  # in all processes: it may sum over them
         if not self._writes:
             return
@@ -131,7 +134,7 @@ class CheckpointedFit(keras.callbacks.CallbackList):
             "ended": bool(ended),
             "first_batch": self._first_batch_hash,
             "variables": _training_variables.describe(self.model),
-            "logs": {name: np.asarray(value).tolist() for name, value in (logs or {}).items()},
+            "logs": {name: value.tolist() for name, value in logs.items()},
             "callbacks": states,
             "not_kept": not_kept,
         }

@@ -44,8 +44,8 @@ def resume(
     It is written at the end of each epoch and every `save_every` steps, under another name, and
     renamed, so that a kill while it is written leaves the one before. Until the first one, a run
     begins anew from the initial weights of `model`: `keras.utils.set_random_seed` makes them the
-    same. When training has ended, the same call trains no more and restores the trained weights;
-    with more `epochs` it goes on.
+    same. While the loss of an epoch is not finite, none is written. When training has ended, the
+    same call trains no more and restores the trained weights; with more `epochs` it goes on.
 
     Training reads one endless iterator, `dataset.repeat()`, and skips what has been seen. The order
     of its batches must therefore be the same in every run: give `shuffle` a `seed`, leave

@@ -34,8 +34,8 @@ def variables(model):
 
 
 def read(model):
-    """List of NumPy arrays, copies."""
-    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables(model)]
+    """List of NumPy arrays."""
+    return [keras.ops.convert_to_numpy(variable) for variable in variables(model)]
 
 
 def assign(model, arrays):

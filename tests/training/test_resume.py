@@ -220,6 +220,18 @@ def test_training_stopped_within_an_epoch_goes_on_from_there(tmp_path):
     assert resumed == history
 
 
+def test_the_last_checkpoint_is_of_before_a_loss_that_is_not_finite(tmp_path):
+    class Diverge(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == 4:
+                self.model.weights[0].assign(np.full((T * D, 4), np.nan))
+
+    callbacks = [Diverge(), keras.callbacks.TerminateOnNaN()]
+    whole, _ = run(regressor, dataset(), tmp_path / "whole", seed=0)
+    run(regressor, dataset(), tmp_path / "broken", seed=0, callbacks=callbacks)
+    assert_same_state(run(regressor, dataset(), tmp_path / "broken")[0], whole)
+
+
 def test_more_epochs_go_on_from_where_training_had_ended(tmp_path):
     whole, _ = run(regressor, dataset(), tmp_path / "whole", seed=0)
     run(regressor, dataset(), tmp_path / "more", seed=0, epochs=1)
