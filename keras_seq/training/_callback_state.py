@@ -2,6 +2,8 @@
 
 import collections
 import json
+import sys
+import types
 
 import numpy as np
 
@@ -61,7 +63,7 @@ def _states(callback):
     """`({attribute: (encoded, arrays)}, names of attributes that cannot be encoded)`."""
     states, others = {}, []
     for key, value in vars(callback).items():
-        if key in _SET_BY_FIT or callable(value):  # functions are no state
+        if key in _SET_BY_FIT:
             continue
         arrays = []
         try:
@@ -78,6 +80,11 @@ def _encode(value, arrays):
     if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biuf":
         arrays.append(np.array(value))
         return {"array": len(arrays) - 1}
+    if (
+        isinstance(value, types.FunctionType)
+        and _function(value.__module__, value.__name__) is value
+    ):
+        return {"function": [value.__module__, value.__name__]}
     if isinstance(value, (list, tuple)):
         kind = "list" if isinstance(value, list) else "tuple"
         return {kind: [_encode(item, arrays) for item in value]}
@@ -86,12 +93,19 @@ def _encode(value, arrays):
     raise TypeError(f"{type(value)} is no number, text, array, list or dict of such")
 
 
+def _function(module, name):
+    """A function of a module, such as the `monitor_op` that `EarlyStopping` chooses."""
+    return getattr(sys.modules.get(module), name, None)
+
+
 def _decode(encoded, array):
     if not isinstance(encoded, dict):
         return encoded
     (kind, content), *_ = encoded.items()
     if kind == "array":
         return array(content)[()]
+    if kind == "function":
+        return _function(*content)
     if kind == "dict":
         return {key: _decode(item, array) for key, item in content.items()}
     return {"list": list, "tuple": tuple}[kind](_decode(item, array) for item in content)

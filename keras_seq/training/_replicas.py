@@ -59,7 +59,8 @@ def num_replicas_of(model):
 
 def has_several_workers(strategy):
     """Whether the replicas of a strategy are divided among processes."""
-    return strategy.num_replicas_in_sync > len(strategy.extended.worker_devices)
+    replicas = strategy.num_replicas_in_sync
+    return replicas > 1 and replicas > len(strategy.extended.worker_devices)
 
 
 def writes_checkpoints(model):
