@@ -2,7 +2,7 @@
 
 Run in a process of its own, which forks one for each run before TensorFlow has started any thread:
 
-    python run_and_kill.py FOLDER MODEL RATE KILL ...
+    python run_and_kill.py FOLDER MODEL RATE EPOCHS KILL ...
 
 MODEL is a function of test_resume.py, RATE its dropout and zoneout. The nth KILL ends the nth run:
 `step:3` after three steps, `write:2` within the writing of the second checkpoint.
@@ -42,7 +42,7 @@ def kill_in_write(number):
     os.fsync = lambda file: die() if next(count) == number else real(file)
 
 
-def train(folder, name, model, rate, seed, kill=None):
+def train(folder, name, model, rate, epochs, seed, kill=None):
     keras.utils.set_random_seed(seed)
     make_model = getattr(test_resume, model)
     data = test_resume.text() if model == "language_trainer" else test_resume.dataset()
@@ -55,7 +55,7 @@ def train(folder, name, model, rate, seed, kill=None):
         model,
         data,
         os.path.join(folder, name),
-        epochs=test_resume.EPOCHS,
+        epochs=epochs,
         save_every=2,
         callbacks=callbacks,
         verbose=0,
@@ -80,12 +80,12 @@ def run(*arguments):
         os._exit(1)
 
 
-def main(folder, model, rate, *kills):
-    rate = float(rate)
-    codes = [run(folder, "whole", model, rate, 0)]
-    codes += [run(folder, "broken", model, rate, i, kill) for i, kill in enumerate(kills)]
+def main(folder, model, rate, epochs, *kills):
+    how = model, float(rate), int(epochs)
+    codes = [run(folder, "whole", *how, 0)]
+    codes += [run(folder, "broken", *how, i, kill) for i, kill in enumerate(kills)]
     leftovers = [name for name in os.listdir(os.path.join(folder, "broken")) if "tmp" in name]
-    codes.append(run(folder, "broken", model, rate, len(kills)))
+    codes.append(run(folder, "broken", *how, len(kills)))
 
     whole, broken = (np.load(os.path.join(folder, f"{name}.npz")) for name in ("whole", "broken"))
     history = [open(os.path.join(folder, f"{name}.json")).read() for name in ("whole", "broken")]
