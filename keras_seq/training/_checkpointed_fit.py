@@ -157,8 +157,9 @@ class CheckpointedFit(keras.callbacks.CallbackList):
             raise ValueError(
                 "`dataset` of `resume` must give the same batches in every run. Received: a "
                 f"dataset whose first batch is not that of the run in {self._folder}. Give "
-                "`shuffle` (and random maps) a seed and make the dataset anew for each call; or "
-                "give another folder for another run."
+                "`shuffle` (and random maps) a seed, `keras.utils.set_random_seed` the same one in "
+                "every run, and make the dataset anew for each call; or give another folder for "
+                "another run."
             )
         if self._facts["step"] % self.model.steps_per_execution:
             raise ValueError(

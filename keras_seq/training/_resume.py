@@ -48,11 +48,12 @@ def resume(
     same call trains no more and restores the trained weights; with more `epochs` it goes on.
 
     Training reads one endless iterator, `dataset.repeat()`, and skips what has been seen. The order
-    of its batches must therefore be the same in every run: give `shuffle` a `seed`, leave
-    `deterministic` on in maps, and make the dataset anew for each call, as a script does that is
-    started again. A dataset that begins with another batch than before is refused. Skipping runs
-    the dataset's maps again; a dataset with an attribute `from_step`, a function of the number of
-    steps already made that gives the dataset from there on, is asked for its position instead.
+    of its batches must therefore be the same in every run: give `shuffle` a `seed`, and
+    `keras.utils.set_random_seed`, if it is called, the same one; leave `deterministic` on in maps;
+    and make the dataset anew for each call, as a script does that is started again. A dataset that
+    begins with another batch than before is refused. Skipping runs the dataset's maps again; a
+    dataset with an attribute `from_step`, a function of the number of steps already made that gives
+    the dataset from there on, is asked for its position instead.
 
     Under `tf.distribute.MirroredStrategy` and `MultiWorkerMirroredStrategy` (under which Keras 3's
     own `fit` fails), make and compile the model in the strategy's scope. Each of several processes
