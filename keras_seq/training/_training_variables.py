@@ -23,24 +23,26 @@ def build(model, batch):
             model.optimizer.build(model.trainable_variables)
 
 
-def variables(model):
-    """Weights, states, seed generators, then the optimizer's, then the metrics', each once."""
-    found = list(model.variables)
-    if model.optimizer is not None:
-        found += model.optimizer.variables
-    for metric in model.metrics:
-        found += metric.variables
-    return list({id(variable): variable for variable in found}.values())
+def _named(model):
+    """`{id: (name, variable)}`: the model's variables, the optimizer's, then the metrics'.
+
+    What a variable is called in full depends, for those of some optimizers, on where it was made.
+    """
+    named = [(variable.path, variable) for variable in model.variables]
+    for owner in (model.optimizer, *model.metrics):
+        kind = type(owner).__name__
+        named += [(f"{kind}/{v.name}", v) for v in getattr(owner, "variables", ())]
+    return {id(variable): (name, variable) for name, variable in named}
 
 
 def read(model):
     """List of NumPy arrays."""
-    return [keras.ops.convert_to_numpy(variable) for variable in variables(model)]
+    return [keras.ops.convert_to_numpy(variable) for _, variable in _named(model).values()]
 
 
 def assign(model, arrays):
     """Set all variables to what `read` gave."""
-    for variable, array in zip(variables(model), arrays, strict=True):
+    for (_, variable), array in zip(_named(model).values(), arrays, strict=True):
         # NumPy's files know no bfloat16 and give its bytes.
         raw = array.dtype.kind == "V"
         variable.assign(array.view(np.dtype(variable.dtype)) if raw else array)
@@ -53,8 +55,8 @@ def describe(model):
     made one more layer.
     """
     return [
-        [re.sub(r"_\d+(?=[_/]|$)", "", variable.path), list(variable.shape), str(variable.dtype)]
-        for variable in variables(model)
+        [re.sub(r"_\d+(?=[_/]|$)", "", name), list(variable.shape), str(variable.dtype)]
+        for name, variable in _named(model).values()
     ]
 
 

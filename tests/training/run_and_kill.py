@@ -8,6 +8,7 @@ MODEL is a function of test_resume.py, RATE its dropout and zoneout. The nth KIL
 `step:3` after three steps, `write:2` within the writing of the second checkpoint.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -25,10 +26,10 @@ class KillAfter(keras.callbacks.Callback):
     def __init__(self, steps):
         super().__init__()
         self.steps = steps
+        self.count = itertools.count(1)  # no number, which would go on in the next run
 
     def on_train_batch_end(self, batch, logs=None):
-        self.steps -= 1
-        if self.steps == 0:
+        if next(self.count) == self.steps:
             die()
 
 
@@ -85,6 +86,7 @@ def main(folder, model, rate, epochs, *kills):
     how = model, float(rate), int(epochs)
     codes = [run(folder, "whole", *how, 0)]
     codes += [run(folder, "broken", *how, i, kill) for i, kill in enumerate(kills)]
+
     leftovers = [name for name in os.listdir(os.path.join(folder, "broken")) if "tmp" in name]
     codes.append(run(folder, "broken", *how, len(kills)))
 
