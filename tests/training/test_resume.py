@@ -301,7 +301,7 @@ def test_what_is_resumed_is_said(tmp_path, capsys):
     assert "Resumed" not in said(kill_after=9)
     out = said()
     assert f"Resumed at epoch 2, step 2 of {STEPS}, from {tmp_path}." in out
-    assert "Not in the checkpoint: Keeper.thing." in out
+    assert "Not in the checkpoint: Keeper.thing" in out
     assert f"{STEPS}/{STEPS}" in out
     assert f"Restored what was trained in 2 epochs, from {tmp_path}." in said()
 
