@@ -46,7 +46,9 @@ def kill_in_write(number):
 def train(folder, name, model, rate, epochs, seed, kill=None):
     keras.utils.set_random_seed(0)  # `shuffle` takes it into account
     data = test_resume.text() if model == "language_trainer" else test_resume.dataset()
-    keras.utils.set_random_seed(seed)  # other weights and dropout: they must not matter
+    # Other weights and dropout must not matter, but where there is no checkpoint yet.
+    resumes = os.path.exists(os.path.join(folder, name, "checkpoint.npz"))
+    keras.utils.set_random_seed(seed if resumes else 0)
     make_model = getattr(test_resume, model)
     what, _, number = (kill or "step:-1").partition(":")
     if what == "write":
