@@ -19,6 +19,12 @@ def test_export_says_that_it_needs_tensorflow(tmp_path):
         keras_seq.export.to_saved_model(None, tmp_path / "1")
 
 
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="is about other backends")
+def test_resume_says_that_it_needs_tensorflow(tmp_path):
+    with pytest.raises(NotImplementedError, match="needs the TensorFlow backend"):
+        keras_seq.training.resume(None, None, tmp_path)
+
+
 def test_data_says_that_it_needs_tensorflow(pytestconfig):
     if not pytestconfig.getoption("--without-tensorflow"):
         pytest.skip("is about machines without TensorFlow")

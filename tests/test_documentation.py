@@ -27,7 +27,7 @@ PACKAGES = (
     "testing",
     "training",
 )
-NEED_TENSORFLOW = ("data", "export", "training.chunks")
+NEED_TENSORFLOW = ("data", "export", "training.chunks", "training.resume")
 FENCE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 

@@ -1,13 +1,17 @@
-"""Training: packed documents, truncated back-propagation, its data, weights on several devices."""
+"""Training: packed documents, truncated back-propagation, its data, runs that survive a kill."""
 
 from keras_seq.training._chunks import chunks
+from keras_seq.training._resume import resume
 from keras_seq.training._transformer_layout_map import transformer_layout_map
 from keras_seq.training.packed import Packed
+from keras_seq.training.token_mean import TokenMean
 from keras_seq.training.truncated_bptt import TruncatedBPTT
 
 __all__ = [
     "Packed",
+    "TokenMean",
     "TruncatedBPTT",
     "chunks",
+    "resume",
     "transformer_layout_map",
 ]

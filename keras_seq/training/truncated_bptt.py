@@ -6,6 +6,13 @@ from keras import ops
 from keras_seq.layers._arguments import check_positive
 from keras_seq.layers.sequence_layer import check_mask
 from keras_seq.stepping.stepper import Stepper, takes_reset
+from keras_seq.training._keras_private import made_fit_for_replicas
+from keras_seq.training._replicas import (
+    num_replicas,
+    num_replicas_here,
+    rows_of_all_replicas,
+    rows_of_replica,
+)
 from keras_seq.training._reset_inputs import check_one_input, split_reset
 
 
@@ -32,6 +39,10 @@ class TruncatedBPTT(keras.Model):
     States are carried from one epoch to the next as well, unless the data reset them, as those of
     `chunks` do, or `reset_states` is called. The order of the batches is the order of the text:
     arrays need `fit(..., shuffle=False)`.
+
+    Under `tf.distribute.MirroredStrategy` and its like, each of R replicas runs B / R rows of a
+    batch, the first of them the first rows. The states are those of all B rows, on every replica,
+    so that a checkpoint fits any number of replicas.
 
     Args:
         model: functional (or built Sequential) model with one input, (B, T) ids or (B, T, D)
@@ -115,6 +126,8 @@ class TruncatedBPTT(keras.Model):
                 f"Received a batch of unknown size: {input_shape}. Pass `batch_size=`, or make the "
                 "batches with `drop_remainder=True`."
             )
+        # Under a strategy, `fit` builds with the rows of one replica.
+        self.batch_size *= num_replicas()
         self._make_states()
 
     def _make_states(self):
@@ -163,12 +176,15 @@ class TruncatedBPTT(keras.Model):
         self._check_rows(x)
         if x.shape[0] is None:
             # Rows of another number would be broadcast against the states; here they fail.
-            x = ops.reshape(x, (self.batch_size, *ops.shape(x)[1:]))
+            x = ops.reshape(x, (self._rows, *ops.shape(x)[1:]))
         # Copies, because torch's gradient must not see the states change under it.
-        before = [ops.stop_gradient(ops.copy(ops.convert_to_tensor(state))) for state in states]
+        before = [
+            ops.stop_gradient(ops.copy(rows_of_replica(ops.convert_to_tensor(state))))
+            for state in states
+        ]
         y, after = self._runner.run(x, before, reset)
         for variable, state in zip(states, after, strict=True):
-            variable.assign(ops.stop_gradient(state))
+            variable.assign(rows_of_all_replicas(ops.stop_gradient(state)))
         return y
 
     def _check_steps(self, x):
@@ -180,13 +196,25 @@ class TruncatedBPTT(keras.Model):
             )
 
     def _check_rows(self, x):
-        if x.shape[0] not in (None, self.batch_size):
+        if x.shape[0] not in (None, self._rows):
+            on_each = "" if self._rows == self.batch_size else f", {self._rows} on each replica"
             raise ValueError(
-                f"TruncatedBPTT `{self.name}` carries the states of {self.batch_size} rows, so "
-                f"every batch must have as many. Received: x of shape {tuple(x.shape)}. Leave out "
-                "a last, smaller batch (`drop_remainder=True`), or make the trainer with the "
-                "`batch_size=` that the batches have."
+                f"TruncatedBPTT `{self.name}` carries the states of {self.batch_size} rows"
+                f"{on_each}, so every batch must have as many. Received: x of shape "
+                f"{tuple(x.shape)}. Leave out a last, smaller batch (`drop_remainder=True`), or "
+                "make the trainer with the `batch_size=` that the batches have."
             )
+
+    @property
+    def _rows(self):
+        """Rows of a batch that the replica has which runs this code."""
+        replicas = num_replicas_here()
+        if self.batch_size % replicas:
+            raise ValueError(
+                f"TruncatedBPTT `{self.name}` needs batches whose rows can be divided evenly among "
+                f"the {replicas} replicas of the strategy. Received: batch_size={self.batch_size}"
+            )
+        return self.batch_size // replicas
 
     def test_step(self, *args, **kwargs):
         # `evaluate` and `predict` both call with `training=False`; only this tells them apart.
@@ -196,9 +224,14 @@ class TruncatedBPTT(keras.Model):
         finally:
             self._in_test_step = False
 
+    def fit(self, *args, **kwargs):
+        with made_fit_for_replicas(self):
+            return super().fit(*args, **kwargs)
+
     def evaluate(self, *args, **kwargs):
         _clear(self.evaluation_states)
-        return super().evaluate(*args, **kwargs)
+        with made_fit_for_replicas(self):
+            return super().evaluate(*args, **kwargs)
 
     def get_config(self):
         return {
