@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_seq.layers.sequence_layer import check_mask
 from keras_seq.stepping._keras_private import is_functional
+from keras_seq.training._keras_private import made_fit_for_replicas
 from keras_seq.training._packed_graph import PackedGraph
 from keras_seq.training._reset_inputs import check_one_input, split_reset
 
@@ -103,6 +104,14 @@ class Packed(keras.Model):
         x = ops.convert_to_tensor(x)
         check_mask(self, "reset", reset, x)
         return self._graph.run(x, ops.convert_to_tensor(reset), training)
+
+    def fit(self, *args, **kwargs):
+        with made_fit_for_replicas(self):
+            return super().fit(*args, **kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        with made_fit_for_replicas(self):
+            return super().evaluate(*args, **kwargs)
 
     def get_config(self):
         return {
