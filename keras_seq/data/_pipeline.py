@@ -1,6 +1,6 @@
 """A plan of batches and what fills one -> a `tf.data.Dataset` for `fit`.
 
-Orders depend on the seed and the number of the pass alone, so a pipeline can begin at any batch.
+Orders are a function of the seed and the number of the pass, so a pipeline can begin at any batch.
 TensorFlow's autotuning is off: its thread sleeps up to a minute at a time, and `fit` may wait for
 the last sleep before it returns. What it would find out is fixed here.
 """

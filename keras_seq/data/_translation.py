@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-import tensorflow as tf
 
 from keras_seq.data._arguments import check_positive, check_tokenizer
 from keras_seq.data._parallel_text import choose_columns
@@ -11,7 +10,7 @@ from keras_seq.data._row_batches import RowBatches
 from keras_seq.data._source import check_errors, open_source, read_columns
 from keras_seq.data._splits import complete, pick
 from keras_seq.data._task_data import SplitSummary, TaskData, share_unknown
-from keras_seq.data._texts import tokenize
+from keras_seq.data._texts import shifted, tokenize
 from keras_seq.data.tokenizers import END_ID, PAD_ID, START_ID, UNKNOWN_ID, train_tokenizer
 from keras_seq.data.tokenizers._kinds import check_kind
 
@@ -239,18 +238,11 @@ def _keep_fitting(pairs, longest, dropped):
 
 def _filler(source, target):
     """Function for `make_dataset`: inputs, labels and weights of a batch."""
-    sources, pieces = source.padded(), target.padded()
-    ends = tf.constant(target.lengths)
+    sources, targets = source.padded(), shifted(target)
 
     def fill(rows, lengths, key):
-        source_length, target_length = lengths
-        edge = tf.ones_like(rows, dtype="int32")[:, None]
-        ids = pieces(rows, target_length - 1)
-        target = tf.concat([START_ID * edge, ids], axis=1)
-        is_end = tf.range(target_length, dtype="int64") == tf.gather(ends, rows)[:, None]
-        labels = tf.where(is_end, END_ID, tf.concat([ids, 0 * edge], axis=1))
-        inputs = {"source": sources(rows, source_length), "target": target}
-        return inputs, labels, tf.cast(labels != PAD_ID, "float32")
+        target, labels, weights = targets(rows, lengths[1])
+        return {"source": sources(rows, lengths[0]), "target": target}, labels, weights
 
     return fill
 
