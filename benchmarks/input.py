@@ -127,7 +127,46 @@ def multi30k(folder):
     return made, _options(by_hand), model, LOGITS
 
 
-PIPELINES = {p.__name__: p for p in (shakespeare, names, imdb, imdb_packed, multi30k)}
+def ett(folder):
+    """Electricity, 336 hours of 7 columns to 96; two GRU of 64 units."""
+    path = folder / "etth1" / "ETTh1.csv"
+    made = ks_data.series(path, past=336, future=96, splits=(8640, 2880, 2880))
+    table = tf.constant(made.scale(made.values[:8640]).astype("float32"))
+    starts = tf.data.Dataset.range(8640 - 336 - 96 + 1).shuffle(9000)
+    by_hand = starts.map(
+        lambda t: (table[t : t + 336], table[t + 336 : t + 432]), num_parallel_calls=2
+    )
+    x = keras.Input((336, 7))
+    y = keras_seq.layers.GRU(64, return_sequences=True)(x)
+    y = keras.layers.Dense(96 * 7)(keras_seq.layers.GRU(64)(y))
+    model = keras.Model(x, keras.layers.Reshape((96, 7))(y))
+    return made, _options(by_hand.batch(32, drop_remainder=True)), model, "mse"
+
+
+def mnist(folder):
+    """Digits in patches of 4 x 4, 64 a batch; a Transformer encoder of 4 blocks of 64."""
+    made = ks_data.images(
+        "mnist", data_dir=folder / "tfds", layout="patches", patch_size=4, batch_size=64
+    )
+    pixels, labels = made.pixels["train"], made.labels["train"]
+    by_hand = tf.data.Dataset.from_tensor_slices((pixels, labels)).shuffle(len(pixels))
+    by_hand = by_hand.batch(64, drop_remainder=True)
+
+    def patches(image, label):
+        image = tf.cast(image, "float32") / 255
+        parts = tf.image.extract_patches(image, [1, 4, 4, 1], [1, 4, 4, 1], [1, 1, 1, 1], "VALID")
+        return tf.reshape(parts, (-1, 49, 16)), label
+
+    by_hand = by_hand.map(patches, num_parallel_calls=2)
+    x = keras.Input((49, 16))
+    y = keras.layers.Dense(64)(x)
+    for _ in range(4):
+        y = keras_seq.layers.TransformerEncoderBlock(intermediate_dim=128, num_heads=4)(y)
+    y = keras.layers.Dense(10)(keras.layers.GlobalAveragePooling1D()(y))
+    return made, _options(by_hand), keras.Model(x, y), LOGITS
+
+
+PIPELINES = {p.__name__: p for p in (shakespeare, names, imdb, imdb_packed, multi30k, ett, mnist)}
 
 
 def _bucketed(rows, max_tokens, split, labels=None):
@@ -159,8 +198,8 @@ def _transformer(vocabulary, length):
     )
 
 
-def _inputs_of(model, inputs):
-    """What the model takes of a batch's inputs: those that mark documents are not for it."""
+def _inputs_of(inputs):
+    """What the model takes of a batch's inputs: what marks documents is not for it."""
     if isinstance(inputs, dict) and "tokens" in inputs:
         return inputs["tokens"]
     return inputs
@@ -171,8 +210,9 @@ def tokens_of(batch):
     inputs, labels, *weights = batch
     if weights:
         return int(tf.math.count_nonzero(weights[0]))
-    array = labels if labels.shape.rank > 1 else inputs
-    return int(tf.math.count_nonzero(array)) if array.dtype.is_integer else int(tf.size(array))
+    if not inputs.dtype.is_integer:  # steps of a series, patches of an image
+        return int(tf.reduce_prod(tf.shape(inputs)[:2]))
+    return int(tf.math.count_nonzero(labels if labels.shape.rank > 1 else inputs))
 
 
 def speed(dataset, seconds=3.0):
@@ -189,7 +229,7 @@ def speed(dataset, seconds=3.0):
 def consumption(model, loss, batch, steps=10):
     """Tokens a second of plain `fit` on one batch, compilation left out."""
     inputs, labels, *weights = batch
-    repeated = tf.data.Dataset.from_tensors((_inputs_of(model, inputs), labels, *weights)).repeat()
+    repeated = tf.data.Dataset.from_tensors((_inputs_of(inputs), labels, *weights)).repeat()
     model.compile("adam", loss)
     fit = {"steps_per_epoch": steps, "verbose": 0}
     model.fit(_options(repeated), **fit)
