@@ -56,6 +56,15 @@ def test_workers_of_a_service_divide_the_passes(data, dispatcher):
     assert names_of(data, whole) == dict.fromkeys(NAMES, 2)
 
 
+def test_token_files_go_through_a_service_on_this_machine(dispatcher, tmp_path):
+    names = tf.data.Dataset.from_tensor_slices({"text": NAMES})
+    splits = {split: names for split in ("train", "validation", "test")}
+    options = {"layout": "documents", "max_tokens": 40, "cache": tmp_path / "ids"}
+    data = language_model(splits, **options)
+    two = through(dispatcher, data.train.from_step(0, passes=2), "distributed_epoch")
+    assert names_of(data, two) == dict.fromkeys(NAMES, 2)
+
+
 def test_shards_are_disjoint_and_complete(data):
     passes = data.train.from_step(0, passes=1)
     shards = [names_of(data, passes.shard(3, i)) for i in range(3)]
