@@ -244,18 +244,11 @@ def test_a_dataset_that_knows_its_position_is_not_read_from_the_beginning(tmp_pa
 
     def with_position():
         data = dataset()
-        batches = list(data.repeat(EPOCHS))
+        passes = data.repeat(EPOCHS)
 
         def from_step(step):
             asked.append(step)
-            parts = zip(*batches[step:], strict=True)
-            ragged = [tf.ragged.stack(part) for part in parts]
-            x, y = (tf.data.Dataset.from_tensor_slices(part) for part in ragged)
-            dense = tf.data.Dataset.zip(x, y).map(lambda x, y: (to_dense(x), to_dense(y)))
-            return dense
-
-        def to_dense(rows):
-            return rows.to_tensor() if isinstance(rows, tf.RaggedTensor) else rows
+            return passes.skip(step)
 
         data.from_step = from_step
         return data
