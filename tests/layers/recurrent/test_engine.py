@@ -284,9 +284,19 @@ def test_both_loops_give_the_same_numbers_and_gradients(cell, masked):
 
 
 @tensorflow_loops
-@pytest.mark.parametrize("differentiable", [False, True])
-@pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("batch", [1, 9])  # one row, and groups that are not equally large
+@pytest.mark.parametrize(
+    "batch, jit_compile, differentiable",  # one row, and groups that are not equally large
+    [
+        (1, False, True),
+        (1, True, False),
+        (9, False, False),
+        (9, True, True),
+        *(
+            pytest.param(*case, marks=pytest.mark.thorough)
+            for case in [(1, False, False), (1, True, True), (9, False, True), (9, True, False)]
+        ),
+    ],
+)
 def test_a_traced_loop_of_unknown_batch_and_time_gives_the_eager_numbers(
     differentiable, jit_compile, batch
 ):

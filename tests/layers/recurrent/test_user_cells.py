@@ -225,7 +225,7 @@ def test_a_cell_that_returns_another_number_of_states_is_named():
     "name, streaming",
     [
         ("LSTM with projection", False),
-        ("LSTM with projection", True),
+        pytest.param("LSTM with projection", True, marks=pytest.mark.thorough),
         ("minGRU", False),
         pytest.param("minGRU", True, marks=pytest.mark.thorough),
     ],
