@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_seq.data._arguments import check_one_of, check_positive, check_tokenizer
+from keras_seq.data._caption_folder import CaptionFolder
 from keras_seq.data._image_records import (
     check_image_size,
     default_image,
@@ -14,7 +15,7 @@ from keras_seq.data._image_records import (
     read_records,
 )
 from keras_seq.data._row_batches import RowBatches
-from keras_seq.data._source import check_errors, open_source
+from keras_seq.data._source import check_errors, is_text, open_source
 from keras_seq.data._splits import complete, pick
 from keras_seq.data._task_data import SplitSummary, TaskData, share_unknown
 from keras_seq.data._texts import shifted, tokenize
@@ -120,8 +121,11 @@ def captions(
     pixels: all captions of an image go with it. What is too long or empty is left out and counted.
 
     Args:
-        dataset: name of a TFDS dataset; a `tf.data.Dataset` of dicts or of `(image, text)`; or a
-            dict from split to such datasets.
+        dataset: name of a TFDS dataset; a folder of images with a table of their captions,
+            `metadata.csv`, `metadata.jsonl` or `captions.txt` (comma separated), whose columns are
+            `file_name` or `image`, and `text` or `caption`, or of folders `train`, `validation`,
+            `test` with such; a `tf.data.Dataset` of dicts or of `(image, text)`; or a dict from
+            split to such datasets.
         image: name of the column with the images. `None` takes the only one there is.
         text: name of the column with the captions, one or several an example, such as
             `"captions/text"` for COCO. `None` likewise.
@@ -189,11 +193,13 @@ def captions(
         check_tokenizer("tokenizer", tokenizer, ends=False)
     image_size = check_image_size(image_size)
 
-    source = open_source(dataset, data_dir)
-    keys = source.supervised or (None, None)
-    image = source.column("image", image, keys[0] or default_image(source), is_image, "images")
+    folder = CaptionFolder()
+    source = open_source(dataset, data_dir, folder.read)
+    keys = ("image", "text") if folder.files else source.supervised or (None, None)
+    is_right = is_text if folder.files else is_image
+    image = source.column("image", image, keys[0] or default_image(source), is_right, "images")
     text = source.column("text", text, keys[1], _is_texts, "texts")
-    columns, dropped, shape = _read(source, image, text, image_size, errors)
+    columns, dropped, shape = _read(source, image, text, image_size, errors, folder.files)
     columns = complete(columns, "key", dropped)
     columns["train"] = {n: items[:train_examples] for n, items in columns["train"].items()}
     texts = {split: column[text] for split, column in columns.items()}
@@ -252,7 +258,7 @@ def _is_texts(spec):
     return spec.dtype == tf.string and spec.shape.rank in (0, 1)
 
 
-def _read(source, image, text, image_size, errors):
+def _read(source, image, text, image_size, errors, files):
     """Images, lists of captions, and keys of each split; counts of what was left out; (H, W, C)."""
 
     def check(record):
@@ -271,6 +277,7 @@ def _read(source, image, text, image_size, errors):
             check,
             dropped[split],
             shape=shape,
+            files=files.get(split, ()),
             errors=errors,
         )
         full = [[t for t in captions if t.strip()] for captions in records[text]]
