@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_seq.data._arguments import check_one_of, check_positive, check_tokenizer
-from keras_seq.data._labels import class_numbers, is_label
+from keras_seq.data._labels import class_numbers, facts_of_classes, is_label
 from keras_seq.data._ragged import Ragged
 from keras_seq.data._row_batches import RowBatches
 from keras_seq.data._source import check_errors, is_text, open_source, read_columns
@@ -46,14 +46,7 @@ class ClassificationData(TaskData):
     pad_id: int = PAD_ID
 
     def _facts(self):
-        classes = ", ".join(self.class_names[:10]) + (" ..." if len(self.class_names) > 10 else "")
-        facts = [
-            ("classes", f"{len(self.class_names):,}: {classes}"),
-            ("lengths", f"{self.sequence_length:,} at most"),
-        ]
-        if self.vocabulary_size is not None:
-            facts.insert(0, ("vocabulary", f"{self.vocabulary_size:,}"))
-        return facts
+        return facts_of_classes(self)
 
     @property
     def length_unit(self):

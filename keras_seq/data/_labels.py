@@ -76,3 +76,16 @@ def _text(item):
 def is_label(spec):
     """Whether a column holds one class an example, a number or a name."""
     return spec.shape.rank == 0 and (spec.dtype.is_integer or spec.dtype.name in ("string", "bool"))
+
+
+def facts_of_classes(data):
+    """Lines of the summary of a task whose labels are classes: vocabulary, classes, lengths."""
+    names = data.class_names
+    shown = ", ".join(names[:10]) + (" ..." if len(names) > 10 else "")
+    facts = [
+        ("classes", f"{len(names):,}: {shown}"),
+        ("lengths", f"{data.sequence_length:,} at most"),
+    ]
+    if data.vocabulary_size is not None:
+        facts.insert(0, ("vocabulary", f"{data.vocabulary_size:,}"))
+    return facts

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_seq.data._arguments import check_positive, check_tokenizer
-from keras_seq.data._labels import class_numbers
+from keras_seq.data._labels import class_numbers, facts_of_classes
 from keras_seq.data._ragged import Ragged
 from keras_seq.data._row_batches import RowBatches
 from keras_seq.data._source import check_errors, open_source, read_columns
@@ -45,14 +45,7 @@ class TaggingData(TaskData):
     length_unit = "steps"
 
     def _facts(self):
-        classes = ", ".join(self.class_names[:10]) + (" ..." if len(self.class_names) > 10 else "")
-        facts = [
-            ("classes", f"{len(self.class_names):,}: {classes}"),
-            ("lengths", f"{self.sequence_length:,} at most"),
-        ]
-        if self.vocabulary_size is not None:
-            facts.insert(0, ("vocabulary", f"{self.vocabulary_size:,}"))
-        return facts
+        return facts_of_classes(self)
 
 
 def tagging(
