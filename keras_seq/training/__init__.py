@@ -3,12 +3,16 @@
 from keras_seq.training._chunks import chunks
 from keras_seq.training._resume import resume
 from keras_seq.training._transformer_layout_map import transformer_layout_map
+from keras_seq.training.inverse_square_root import InverseSquareRoot
 from keras_seq.training.packed import Packed
+from keras_seq.training.smoothed_crossentropy import SmoothedCrossentropy
 from keras_seq.training.token_mean import TokenMean
 from keras_seq.training.truncated_bptt import TruncatedBPTT
 
 __all__ = [
+    "InverseSquareRoot",
     "Packed",
+    "SmoothedCrossentropy",
     "TokenMean",
     "TruncatedBPTT",
     "chunks",
