@@ -20,7 +20,8 @@ class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
     has the peak (d * warmup)^-0.5, with d the width of the model: 7.0e-4 for 512 features and 4,000
     steps. fairseq's `--lr-scheduler inverse_sqrt` has the arguments of this one.
 
-    With the `gradient_accumulation_steps` of an optimizer, a step is an update of the weights.
+    With the `gradient_accumulation_steps` of an optimizer, Keras counts every batch as a step, not
+    every update of the weights: multiply `warmup_steps` by it.
 
     Args:
         peak_learning_rate: positive float.

@@ -36,6 +36,16 @@ def test_an_optimizer_steps_through_it_and_is_saved_with_it():
     assert config._learning_rate.get_config() == {"peak_learning_rate": 1.0, "warmup_steps": 4}
 
 
+def test_batches_that_are_accumulated_are_steps():
+    optimizer = keras.optimizers.SGD(InverseSquareRoot(1.0, 4), gradient_accumulation_steps=2)
+    x = keras.Variable(0.0)
+    places = []
+    for _ in range(4):
+        optimizer.apply([keras.ops.ones(())], [x])
+        places.append(float(x))
+    np.testing.assert_allclose(places, [0, -0.5, -0.5, -1.5], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     "arguments, name",
     [((0.0,), "peak_learning_rate"), (("fast",), "peak_learning_rate"), ((1.0, 0), "warmup_steps")],
