@@ -203,7 +203,7 @@ def main(command_line=None):
         weights, read, written = attention(translator, text)
         maps.append((list(weights.values())[-1].mean(axis=0), read, written, f"{text} → {output}"))
     keras_seq.plots.attention_maps(maps, path=options.output / "attention.png")
-    experiment.export(options, translator, inputs=sources[: options.compare])
+    experiment.export(options, translator, inputs=sources[: options.compare], name=options.task)
 
 
 if __name__ == "__main__":
