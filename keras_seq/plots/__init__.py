@@ -1,6 +1,9 @@
 """Pictures of what a model looks at and how it learned. Needs matplotlib: `keras_seq[plots]`."""
 
 from keras_seq.plots._attention_map import attention_map, attention_maps
+from keras_seq.plots._attention_masks import attention_masks
+from keras_seq.plots._contact_sheet import contact_sheet
+from keras_seq.plots._curves import curves
 from keras_seq.plots._gates import gates
 from keras_seq.plots._gradient_flow import gradient_flow
 from keras_seq.plots._learning_curves import learning_curves
@@ -9,6 +12,9 @@ from keras_seq.plots._positional_encoding import positional_encoding
 __all__ = [
     "attention_map",
     "attention_maps",
+    "attention_masks",
+    "contact_sheet",
+    "curves",
     "gates",
     "gradient_flow",
     "learning_curves",
