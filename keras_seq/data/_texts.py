@@ -6,6 +6,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from keras_seq.data._progress import progress_bar
 from keras_seq.data._ragged import Ragged
 from keras_seq.data._splits import ALIASES
 from keras_seq.data.tokenizers import END_ID, PAD_ID, START_ID
@@ -64,8 +65,6 @@ def tokenize(tokenizer, texts, what="texts", end=False):
     Returns:
         `Ragged` of int32 ids.
     """
-    import tqdm
-
     if not texts:
         return Ragged(np.zeros(0, "int32"), [0])
     values, lengths = [], []
@@ -76,10 +75,7 @@ def tokenize(tokenizer, texts, what="texts", end=False):
         options = tf.data.Options()
         options.autotune.enabled = False
         batches = batches.with_options(options)
-        bar = tqdm.tqdm(
-            total=len(texts), desc=f"Tokenizing {what}", unit="text", delay=2.0, leave=False
-        )
-        with bar:
+        with progress_bar(f"Tokenizing {what}", len(texts), "texts", delay=2.0, leave=False) as bar:
             for ids in batches:
                 splits, rows = ids.row_splits.numpy(), ids.values.numpy().astype("int32")
                 values.append(np.insert(rows, splits[1:], END_ID) if end else rows)
@@ -88,25 +84,24 @@ def tokenize(tokenizer, texts, what="texts", end=False):
     return Ragged(np.concatenate(values), np.concatenate([[0], np.cumsum(np.concatenate(lengths))]))
 
 
-def shifted(pieces):
+def shifted(documents):
     """What a model of the next token gets of texts: inputs one step behind their labels.
 
     Args:
-        pieces: `Ragged` of int32 ids, N texts.
+        documents: `Ragged` of int32 ids, N texts with the end id after each.
 
     Returns:
-        Function from row numbers (n,) and T to the inputs, start id and pieces; the labels, pieces
-        and end id; and the weights, 1 where there is a label and 0 at padding; each (n, T).
+        Function from row numbers (n,) and T to the inputs, the start id and all ids but the end;
+        the labels, the ids; and the weights, 1 where there is a label and 0 at padding; each
+        (n, T).
     """
-    padded, ends = pieces.padded(), tf.constant(pieces.lengths)
+    padded = documents.padded()
 
     def gather(rows, length):
-        edge = tf.ones_like(rows, dtype="int32")[:, None]
-        ids = padded(rows, length - 1)
-        inputs = tf.concat([START_ID * edge, ids], axis=1)
-        # The end comes right after the last piece; what follows the pieces is padding.
-        is_end = tf.range(tf.shape(inputs)[1], dtype="int64") == tf.gather(ends, rows)[:, None]
-        labels = tf.where(is_end, END_ID, tf.concat([ids, PAD_ID * edge], axis=1))
+        labels = padded(rows, length, PAD_ID)
+        start = tf.fill([tf.shape(labels)[0], 1], START_ID)
+        before = tf.concat([start, labels[:, :-1]], axis=1)
+        inputs = tf.where(labels == PAD_ID, PAD_ID, before)
         return inputs, labels, tf.cast(labels != PAD_ID, "float32")
 
     return gather
