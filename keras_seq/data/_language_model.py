@@ -120,7 +120,7 @@ def language_model(
         seed: int; the order of the training rows.
         train_examples: keep the first so many training documents only.
         cache: `"memory"`, or a folder for the token ids of texts larger than that: they are
-            tokenized once, a thousand texts at a time, and batches are read from there (not with
+            tokenized once, some at a time, and batches are read from there (not with
             `"carried"`; with `"packed"` rows are made in memory). The tokenizer is then trained on
             the first 64 Mi characters.
         errors: `"raise"`, or `"skip"` to leave out and count records that cannot be read.

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_seq.data._splits import pick
 
-_ROWS = 1024  # examples read at a time
+_ROWS = 256  # examples read at a time
 _UNREADABLE = (
     tf.errors.DataLossError,
     tf.errors.InvalidArgumentError,
@@ -63,7 +63,7 @@ def _of_one_shape(source, columns):
 
 
 def batches_of(source, split, columns, errors="raise", texts=(), dropped=None):
-    """Reads a split, at most 1,024 examples at a time.
+    """Reads a split, at most 256 examples at a time.
 
     Args:
         source, columns, errors, texts: as of `read_columns`.

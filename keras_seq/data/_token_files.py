@@ -9,10 +9,11 @@ import tempfile
 
 import numpy as np
 
+from keras_seq.data._progress import progress_bar
 from keras_seq.data._ragged import Ragged
 from keras_seq.data._read_columns import batches_of
 from keras_seq.data._splits import HELD_OUT_FRACTION
-from keras_seq.data._texts import tokenize
+from keras_seq.data._texts import encoder
 from keras_seq.data.tokenizers import UNKNOWN_ID, load_tokenizer, train_tokenizer
 
 _VERSION = 2  # of the files
@@ -23,7 +24,7 @@ _SPLITS = ("train", "validation", "test")
 def tokens_on_disk(source, column, folder, tokenizer, options, errors, train_examples):
     """Token ids of all texts, in files that the pipeline reads.
 
-    Texts are read a thousand at a time, so what is kept in memory is where each document lies. A
+    Texts are read some at a time, so what is kept in memory is where each document lies. A
     folder that holds the ids of the same source, tokenizer and libraries is read as it is (sources
     that have no name on this machine, such as a `tf.data.Dataset`, are always read again). A
     missing split is held out of train, 2 % by a hash of the text.
@@ -159,16 +160,18 @@ def _write(folder, source, column, tokenizer, options, errors, train_examples):
     unknown = dict.fromkeys(_SPLITS, 0)
     sample = None
     files = {split: open(os.path.join(folder, f"{split}.tokens"), "wb") for split in _SPLITS}
+    encoded, count = encoder(tokenizer, end=True), sum(source.sizes.values()) or None
+    bar = progress_bar("Tokenizing", count, "texts", delay=2.0, leave=False)
     try:
         for split, texts in itertools.chain(training(dropped["train"]), others):
-            if not texts:
-                continue
-            sample = texts[0] if sample is None else sample
-            rows = tokenize(tokenizer, texts, f"the {split} split", end=True)
-            files[split].write(rows.values.tobytes())
-            ends[split].append(rows.lengths)
-            unknown[split] += int(np.count_nonzero(rows.values == UNKNOWN_ID))
+            sample = texts[0] if texts and sample is None else sample
+            for values, lengths in encoded(texts):
+                files[split].write(values.tobytes())
+                ends[split].append(lengths)
+                unknown[split] += int(np.count_nonzero(values == UNKNOWN_ID))
+                bar.update(len(lengths))
     finally:
+        bar.close()
         for file in files.values():
             file.close()
     for split in _SPLITS:
