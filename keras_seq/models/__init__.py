@@ -3,6 +3,13 @@
 from keras_seq.models._decoder_only_transformer import decoder_only_transformer
 from keras_seq.models._forecaster import forecaster
 from keras_seq.models._seq2seq_rnn import seq2seq_rnn
+from keras_seq.models._sequence_classifier import sequence_classifier
 from keras_seq.models._transformer import transformer
 
-__all__ = ["decoder_only_transformer", "forecaster", "seq2seq_rnn", "transformer"]
+__all__ = [
+    "decoder_only_transformer",
+    "forecaster",
+    "seq2seq_rnn",
+    "sequence_classifier",
+    "transformer",
+]

@@ -79,7 +79,9 @@ def sequence_classifier(
         hidden_dim=hidden_dim,
     )
     if cell not in CELLS:
-        raise ValueError(f"`cell` of sequence_classifier must be one of {CELLS}. Received: {cell!r}")
+        raise ValueError(
+            f"`cell` of sequence_classifier must be one of {CELLS}. Received: {cell!r}"
+        )
     if pooling not in POOLINGS:
         raise ValueError(
             f"`pooling` of sequence_classifier must be one of {POOLINGS}. Received: {pooling!r}"
@@ -98,7 +100,7 @@ def sequence_classifier(
     else:
         check_positive("sequence_classifier", num_features=num_features)
         x = inputs = keras.Input((None, num_features), name="series")
-        mask = _count_from_here(ops.any(ops.not_equal(x, 0), axis=-1)) > 0
+        mask = ops.greater(_count_from_here(ops.any(ops.not_equal(x, 0), axis=-1)), 0)
 
     x = layers.Dropout(dropout)(x)
     if cell == "transformer":
@@ -138,7 +140,8 @@ def _pooled(x, mask, pooling):
         highest = ops.max(ops.where(steps, x, -float("inf")), axis=1)
         return ops.where(ops.any(steps, axis=1), highest, 0.0)  # 0 of a row of padding
     if pooling == "last":
-        steps = ops.logical_and(steps, ops.expand_dims(_count_from_here(mask) == 1, -1))
+        is_last = ops.logical_and(mask, ops.equal(_count_from_here(mask), 1))
+        steps = ops.expand_dims(is_last, -1)
     total = ops.sum(ops.where(steps, x, 0.0), axis=1)
     return total / ops.maximum(ops.sum(ops.cast(steps, "float32"), axis=1), 1.0)
 
