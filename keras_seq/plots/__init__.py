@@ -1,16 +1,20 @@
 """Pictures of what a model looks at and how it learned. Needs matplotlib: `keras_seq[plots]`."""
 
 from keras_seq.plots._attention_map import attention_map, attention_maps
+from keras_seq.plots._forecasts import forecasts
 from keras_seq.plots._gates import gates
 from keras_seq.plots._gradient_flow import gradient_flow
 from keras_seq.plots._learning_curves import learning_curves
 from keras_seq.plots._positional_encoding import positional_encoding
+from keras_seq.plots._token_scores import token_scores
 
 __all__ = [
     "attention_map",
     "attention_maps",
+    "forecasts",
     "gates",
     "gradient_flow",
     "learning_curves",
     "positional_encoding",
+    "token_scores",
 ]
