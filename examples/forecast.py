@@ -27,11 +27,11 @@ import numpy as np
 import keras_seq
 from keras_seq.data import series
 
-CELLS = {  # arguments of `forecaster`, and how each is trained
-    "linear": {"learning_rate": 5e-3},
-    "markov": {"learning_rate": 1e-3},
-    "lstm": {"learning_rate": 1e-3, "every_step": True, "num_layers": 1, "dropout": 0.5},
-    "transformer": {"learning_rate": 1e-3, "hidden_dim": 16},
+CELLS = {  # arguments of `forecaster`
+    "linear": {},
+    "markov": {},
+    "lstm": {"num_layers": 1, "dropout": 0.5},
+    "transformer": {"hidden_dim": 16, "dropout": 0.3},
 }
 QUICK = {"epochs": 3, "past": 48, "future": 12, "splits": (0.7, 0.1, 0.2), "patch_size": 12}
 
@@ -56,20 +56,18 @@ def made_up_series(hours=600):
 def load_data(options, **named):
     if options.dataset is None and not options.quick:
         raise SystemExit("--dataset PATH/TO/ETTh1.csv is needed, or --quick for a made-up series")
-    splits = tuple(int(s) if s >= 1 else s for s in options.splits)
     return series(
         made_up_series() if options.dataset is None else options.dataset,
         data_dir=options.data_dir,
         past=options.past,
         future=options.future,
-        splits=splits,
+        splits=tuple(int(s) if s >= 1 else s for s in options.splits),
         seed=options.seed,
         **{"batch_size": options.batch_size, **named},
     )
 
 
 def build_model(options, data, cell, every_step=False):
-    settings = {k: v for k, v in CELLS[cell].items() if k not in ("learning_rate", "every_step")}
     return keras_seq.models.forecaster(
         options.past,
         options.future,
@@ -78,37 +76,21 @@ def build_model(options, data, cell, every_step=False):
         every_step=every_step,
         patch_size=options.patch_size,
         patch_stride=options.patch_size // 2,
-        **settings,
+        **CELLS[cell],
     )
-
-
-def last_step(y, forecasts):
-    """The error of the last forecast of a window, the one that counts."""
-    return keras.ops.mean(keras.ops.square(y[:, -1] - forecasts[:, -1]), axis=(1, 2))
 
 
 def train(options, data, cell):
     """Train one model; returns it with one forecast a window, and the seconds it took."""
     keras.utils.set_random_seed(options.seed)
-    every_step = CELLS[cell].get("every_step", False)
-    with experiment.strategy(options).scope():
-        model = build_model(options, data, cell, every_step)
-        model.compile(
-            keras.optimizers.Adam(CELLS[cell]["learning_rate"], clipnorm=1.0),
-            "mse",
-            metrics=[last_step] if every_step else [],
-        )
+    every_step = cell == "lstm"
     if every_step:  # each window has as many forecasts as hours, so that fewer windows do
         data = load_data(options, every_step=True, stride=12, batch_size=8)
+    with experiment.strategy(options).scope():
+        model = build_model(options, data, cell, every_step)
+        model.compile(keras.optimizers.Adam(options.learning_rate, clipnorm=1.0), "mse")
     history = experiment.train(
-        options,
-        model,
-        data.train,
-        data.validation,
-        monitor="val_last_step" if every_step else "val_loss",
-        mode="min",
-        patience=options.patience,
-        name=cell,
+        options, model, data.train, data.validation, patience=options.patience, name=cell
     )
     direct = build_model(options, data, cell)
     direct.set_weights(model.get_weights())
@@ -121,29 +103,29 @@ def compare(models, seconds, data):
     Returns:
         Dicts from the model's name to its mean squared errors, and to its forecasts of the test.
     """
-    splits = {
-        split: [np.concatenate(arrays) for arrays in zip(*getattr(data, split), strict=True)]
-        for split in ("validation", "test")
-    }
+    parts = [
+        [np.concatenate(arrays) for arrays in zip(*dataset, strict=True)]
+        for dataset in (data.validation, data.test)
+    ]
+    x, y = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    held_out = len(parts[0][0])  # windows of validation, those of the test after them
     print(
         f"\n{'':<12} {'weights':>9} {'seconds':>8} {'val MSE':>9} {'test MSE':>9} {'test MAE':>9}"
     )
     found, forecasts = {}, {}
     for name in ("repeat last", *models):
-        found[name], row = {}, []
-        for split, (x, y) in splits.items():
-            if name == "repeat last":
-                forecast = np.repeat(x[:, -1:], data.future, axis=1)
-            else:
-                forecast = models[name].predict(x, batch_size=64, verbose=0)
-            found[name][split] = float(np.mean((forecast - y) ** 2))
-            row += [found[name][split], float(np.mean(abs(forecast - y)))]
-        forecasts[name] = forecast
-        weights = models[name].count_params() if name in models else 0
-        validation, _, test, absolute = row
+        if name == "repeat last":
+            forecast, weights = np.repeat(x[:, -1:], data.future, axis=1), 0
+        else:
+            forecast = models[name].predict(x, batch_size=64, verbose=0)
+            weights = models[name].count_params()
+        squares, absolute = np.square(forecast - y), abs(forecast - y)[held_out:].mean()
+        validation, test = squares[:held_out].mean(), squares[held_out:].mean()
+        found[name] = {"validation": float(validation), "test": float(test)}
+        forecasts[name] = forecast[held_out:]
         print(
-            f"{name:<12} {weights:>9,} {seconds.get(name, 0):>8.0f} {validation:>9.3f} "
-            f"{test:>9.3f} {absolute:>9.3f}"
+            f"{name:<12} {weights:>9,} {seconds.get(name, 0):>8.0f} {validation:>9.4f} "
+            f"{test:>9.4f} {absolute:>9.4f}"
         )
     return found, forecasts
 
@@ -186,9 +168,16 @@ def draw(options, data, forecasts, names):
     print(f"Saved {path}")
 
 
-def main(arguments_=None):
+def main(command_line=None):
     options = experiment.parse(
-        __doc__, arguments, quick=QUICK, command_line=arguments_, epochs=30, batch_size=32
+        __doc__,
+        arguments,
+        quick=QUICK,
+        without=["models"],
+        command_line=command_line,
+        epochs=30,
+        batch_size=32,
+        learning_rate=1e-3,
     )
     data = load_data(options)
     print(data)

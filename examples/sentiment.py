@@ -6,7 +6,7 @@
     python examples/sentiment.py --quick    # tiny models, on sentences made up here
 
 IMDB reviews (Maas et al. 2011): 25,000 for training, of which 2 % are held out for validation, and
-25,000 for the test. Texts are cut into 8,000 kinds of word pieces; of longer reviews the last 400
+25,000 for the test. Texts are cut into 8,000 kinds of word pieces; of longer reviews the last 600
 pieces count.
 
 FIGURES
@@ -18,6 +18,8 @@ model; with the same settings again, nothing is trained.
 
 import experiment  # isort: skip  (before Keras)
 
+import argparse
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -25,12 +27,12 @@ import tensorflow as tf
 import keras_seq
 from keras_seq.data import classification
 
-MODELS = {  # arguments of `sequence_classifier`, and the learning rate
-    "gru": {"learning_rate": 2e-3, "bidirectional": False, "pooling": "max", "dropout": 0.4},
-    "lstm": {"learning_rate": 2e-3, "bidirectional": False, "pooling": "max", "dropout": 0.4},
-    "transformer": {"learning_rate": 1e-3, "pooling": "mean", "dropout": 0.4},
+MODELS = {  # arguments of `sequence_classifier`, and the learning rate at the beginning
+    "gru": {"learning_rate": 3e-3, "hidden_dim": 32, "pooling": "max", "dropout": 0.5},
+    "lstm": {"learning_rate": 3e-3, "hidden_dim": 32, "pooling": "max", "dropout": 0.5},
+    "transformer": {"learning_rate": 1e-3, "hidden_dim": 64, "pooling": "mean", "dropout": 0.3},
 }
-QUICK = {"epochs": 6, "learning_rate": 1e-2, "max_tokens": 512, "units": 16}
+QUICK = {"epochs": 5, "learning_rate": 5e-3, "max_tokens": 1024}
 TEXTS = [
     "The plot is thin, but the acting is so good that I did not look at my watch once.",
     "I wanted to like this film. It has great actors and a fine idea, and still it is a bore.",
@@ -40,22 +42,21 @@ TEXTS = [
 def arguments(add):
     add("--models", nargs="+", choices=MODELS, default=["gru", "transformer"])
     add("--vocabulary-size", type=int, default=8_000)
-    add("--sequence-length", type=int, default=400, help="of a longer text the end counts")
+    add("--sequence-length", type=int, default=600, help="of a longer text the end counts")
     add("--max-tokens", type=int, default=12_800, help="of a batch, padding included")
-    add("--units", type=int, default=64, help="width of embedding and layers")
-    add("--patience", type=int, default=2, help="epochs without a better one before training ends")
+    add("--lowercase", action=argparse.BooleanOptionalAction, default=True)
     add("--text", nargs="+", default=TEXTS, help="texts to predict")
 
 
-def made_up_reviews(count=1_000):
-    """Sentences such as "the plot is long , the film is never dull ." with a class each."""
+def made_up_reviews(count=600):
+    """Sentences such as "the plot is fine , the film is never dull", with a class each."""
     rng = np.random.default_rng(0)
     words = {"neg": ["dull", "poor", "long", "flat"], "pos": ["fine", "great", "clever", "new"]}
     things = ["the film", "the plot", "the cast", "the end", "all of it"]
     texts, labels = [], []
     for label in rng.choice(["neg", "pos"], count):
         other = "neg" if label == "pos" else "pos"
-        says = [f"is {w}" for w in words[label]] + [f"is never {w}" for w in words[other]]
+        says = [f"is {w}" for w in words[label] * 4] + [f"is never {w}" for w in words[other]]
         parts = zip(rng.permutation(things), rng.choice(says, rng.integers(2, 5)), strict=False)
         texts.append(" , ".join(f"{thing} {what}" for thing, what in parts))
         labels.append(label)
@@ -66,8 +67,8 @@ def load_data(options):
     return classification(
         made_up_reviews() if options.dataset is None else options.dataset,
         data_dir=options.data_dir,
-        tokenizer="subword" if options.dataset else "word",
         vocabulary_size=options.vocabulary_size,
+        lowercase=options.lowercase,
         sequence_length=options.sequence_length,
         too_long="keep_last",
         max_tokens=options.max_tokens,
@@ -85,18 +86,16 @@ def train(options, data, name):
             len(data.class_names),
             data.vocabulary_size,
             cell=name,
-            embedding_dim=options.units,
-            hidden_dim=options.units,
             **settings,
         )
+        steps = options.epochs * len(data.train)
+        schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
         model.compile(
-            keras.optimizers.Adam(learning_rate, clipnorm=1.0),
+            keras.optimizers.Adam(schedule),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
         )
-    history = experiment.train(
-        options, model, data.train, data.validation, patience=options.patience, name=name
-    )
+    history = experiment.train(options, model, data.train, data.validation, name=name)
     return model, history.seconds
 
 
@@ -147,7 +146,7 @@ def main(command_line=None):
         without=["text", "models"],
         command_line=command_line,
         dataset="imdb_reviews",
-        epochs=6,
+        epochs=4,
     )
     data = load_data(options)
     print(data)
