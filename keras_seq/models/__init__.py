@@ -1,7 +1,15 @@
 """Functions that return plain functional `keras.Model`s, each one as short as writing it out."""
 
 from keras_seq.models._decoder_only_transformer import decoder_only_transformer
+from keras_seq.models._forecaster import forecaster
 from keras_seq.models._seq2seq_rnn import seq2seq_rnn
+from keras_seq.models._sequence_classifier import sequence_classifier
 from keras_seq.models._transformer import transformer
 
-__all__ = ["decoder_only_transformer", "seq2seq_rnn", "transformer"]
+__all__ = [
+    "decoder_only_transformer",
+    "forecaster",
+    "seq2seq_rnn",
+    "sequence_classifier",
+    "transformer",
+]

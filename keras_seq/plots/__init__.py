@@ -4,10 +4,12 @@ from keras_seq.plots._attention_map import attention_map, attention_maps
 from keras_seq.plots._attention_masks import attention_masks
 from keras_seq.plots._contact_sheet import contact_sheet
 from keras_seq.plots._curves import curves
+from keras_seq.plots._forecasts import forecasts
 from keras_seq.plots._gates import gates
 from keras_seq.plots._gradient_flow import gradient_flow
 from keras_seq.plots._learning_curves import learning_curves
 from keras_seq.plots._positional_encoding import positional_encoding
+from keras_seq.plots._token_scores import token_scores
 
 __all__ = [
     "attention_map",
@@ -15,8 +17,10 @@ __all__ = [
     "attention_masks",
     "contact_sheet",
     "curves",
+    "forecasts",
     "gates",
     "gradient_flow",
     "learning_curves",
     "positional_encoding",
+    "token_scores",
 ]
