@@ -35,7 +35,7 @@ class FashionScenes(tfds.core.GeneratorBasedBuilder):
 
         caption = row [", above" row]        row = garment ["left of" garment]
 
-    as in "a sneaker left of a bag , above a coat": caption and arrangement determine each other.
+    as in "a sneaker left of a bag, above a coat": caption and arrangement determine each other.
     There are eight kinds of garments; pullovers and shirts are left out, which cannot be told from
     coats and T-shirts with certainty.
 
@@ -151,9 +151,9 @@ def caption(rows):
         rows: the rows from top to bottom, each a list of labels of Fashion-MNIST from left to right.
 
     Returns:
-        A string of words with a blank between any two, the comma being a word.
+        A string such as "a sneaker left of a bag, above a coat".
     """
-    return " , above ".join(" left of ".join(GARMENTS[label] for label in row) for row in rows)
+    return ", above ".join(" left of ".join(GARMENTS[label] for label in row) for row in rows)
 
 
 def _draw_scenes(random, images, labels, combinations, size):
