@@ -4,6 +4,7 @@ from keras_seq.plots._attention_map import attention_map, attention_maps
 from keras_seq.plots._gates import gates
 from keras_seq.plots._gradient_flow import gradient_flow
 from keras_seq.plots._image_attention import image_attention
+from keras_seq.plots._labeled_frames import labeled_frames
 from keras_seq.plots._learning_curves import learning_curves
 from keras_seq.plots._positional_encoding import positional_encoding
 
@@ -13,6 +14,7 @@ __all__ = [
     "gates",
     "gradient_flow",
     "image_attention",
+    "labeled_frames",
     "learning_curves",
     "positional_encoding",
 ]
