@@ -1,5 +1,6 @@
 """Functions that return plain functional `keras.Model`s, each one as short as writing it out."""
 
+from keras_seq.models._captioner import captioner
 from keras_seq.models._decoder_only_transformer import decoder_only_transformer
 from keras_seq.models._forecaster import forecaster
 from keras_seq.models._seq2seq_rnn import seq2seq_rnn
@@ -11,5 +12,8 @@ __all__ = [
     "forecaster",
     "seq2seq_rnn",
     "sequence_classifier",
+from keras_seq.models._sequence_tagger import sequence_tagger
+    "captioner",
+    "sequence_tagger",
     "transformer",
 ]

@@ -7,6 +7,8 @@ from keras_seq.plots._curves import curves
 from keras_seq.plots._forecasts import forecasts
 from keras_seq.plots._gates import gates
 from keras_seq.plots._gradient_flow import gradient_flow
+from keras_seq.plots._image_attention import image_attention
+from keras_seq.plots._labeled_frames import labeled_frames
 from keras_seq.plots._learning_curves import learning_curves
 from keras_seq.plots._positional_encoding import positional_encoding
 from keras_seq.plots._token_scores import token_scores
@@ -20,6 +22,8 @@ __all__ = [
     "forecasts",
     "gates",
     "gradient_flow",
+    "image_attention",
+    "labeled_frames",
     "learning_curves",
     "positional_encoding",
     "token_scores",
