@@ -3,5 +3,6 @@
 from keras_seq.models._decoder_only_transformer import decoder_only_transformer
 from keras_seq.models._seq2seq_rnn import seq2seq_rnn
 from keras_seq.models._transformer import transformer
+from keras_seq.models._vision_transformer import vision_transformer
 
-__all__ = ["decoder_only_transformer", "seq2seq_rnn", "transformer"]
+__all__ = ["decoder_only_transformer", "seq2seq_rnn", "transformer", "vision_transformer"]
