@@ -23,12 +23,14 @@ from keras_seq.data._series import SeriesData, series
 from keras_seq.data._tagging import TaggingData, tagging
 from keras_seq.data._translation import TranslationData, translation
 from keras_seq.data.date_translation import DateTranslation
+from keras_seq.data.digit_scenes import DigitScenes
 from keras_seq.data.tokenizers import load_tokenizer, train_tokenizer
 
 __all__ = [
     "CaptionData",
     "ClassificationData",
     "DateTranslation",
+    "DigitScenes",
     "ImageData",
     "LanguageModelData",
     "SeriesData",

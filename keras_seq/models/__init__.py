@@ -2,7 +2,8 @@
 
 from keras_seq.models._decoder_only_transformer import decoder_only_transformer
 from keras_seq.models._seq2seq_rnn import seq2seq_rnn
+from keras_seq.models._set_detector import set_detector
 from keras_seq.models._transformer import transformer
 from keras_seq.models._vision_transformer import vision_transformer
 
-__all__ = ["decoder_only_transformer", "seq2seq_rnn", "transformer", "vision_transformer"]
+__all__ = ["decoder_only_transformer", "seq2seq_rnn", "set_detector", "transformer", "vision_transformer"]
