@@ -20,15 +20,15 @@ class DigitScenes(tfds.core.GeneratorBasedBuilder):
     """Shows digits of MNIST, of several sizes and anywhere in a scene, to be found and told apart.
 
     A scene of 64 x 64 pixels has one to four digits. Each is an image of MNIST, resized to between
-    0.7 and 1.4 times its size, that lies where no other digit is: boxes do not overlap. A box is the
-    smallest around the pixels of its digit with at least a quarter of the full brightness.
+    0.7 and 1.4 times its size, that lies where no other digit is: boxes do not overlap. A box is
+    the smallest around the pixels of its digit with at least a quarter of the full brightness.
 
     Splits: train 20,000, validation 1,000, test 2,000. No digit is in two splits; those of the test
     split are from the test split of MNIST, which is taken from the same `data_dir` and downloaded
     where it is missing. The draw is the same on every machine.
 
-    Features: `image` (64, 64, 1) uint8; `objects`, a sequence of `bbox` (fractions of the image) and
-    `label`, as in the datasets COCO and VOC of TFDS.
+    Features: `image` (64, 64, 1) uint8; `objects`, a sequence of `bbox` (fractions of the image)
+    and `label`, as in the datasets COCO and VOC of TFDS.
 
     Example:
 
@@ -50,8 +50,8 @@ class DigitScenes(tfds.core.GeneratorBasedBuilder):
         return tfds.core.DatasetInfo(
             builder=self,
             description=(
-                "Scenes of one to four digits of MNIST, of several sizes and anywhere, with the box "
-                "and the label of each. No digit is in two splits."
+                "Scenes of one to four digits of MNIST, of several sizes and anywhere, with the "
+                "box and the label of each. No digit is in two splits."
             ),
             features=tfds.features.FeaturesDict(
                 {

@@ -6,4 +6,10 @@ from keras_seq.models._set_detector import set_detector
 from keras_seq.models._transformer import transformer
 from keras_seq.models._vision_transformer import vision_transformer
 
-__all__ = ["decoder_only_transformer", "seq2seq_rnn", "set_detector", "transformer", "vision_transformer"]
+__all__ = [
+    "decoder_only_transformer",
+    "seq2seq_rnn",
+    "set_detector",
+    "transformer",
+    "vision_transformer",
+]

@@ -1,6 +1,7 @@
 """Pictures of what a model looks at and how it learned. Needs matplotlib: `keras_seq[plots]`."""
 
 from keras_seq.plots._attention_map import attention_map, attention_maps
+from keras_seq.plots._detections import detections
 from keras_seq.plots._gates import gates
 from keras_seq.plots._gradient_flow import gradient_flow
 from keras_seq.plots._image_attention import image_attention
@@ -10,6 +11,7 @@ from keras_seq.plots._positional_encoding import positional_encoding
 __all__ = [
     "attention_map",
     "attention_maps",
+    "detections",
     "gates",
     "gradient_flow",
     "image_attention",

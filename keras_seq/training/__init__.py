@@ -1,7 +1,7 @@
 """Training: packed documents, truncated back-propagation, its data, runs that survive a kill."""
 
-from keras_seq.training._chunks import chunks
 from keras_seq.training._average_precision import average_precision
+from keras_seq.training._chunks import chunks
 from keras_seq.training._linear_assignment import linear_assignment
 from keras_seq.training._resume import resume
 from keras_seq.training._transformer_layout_map import transformer_layout_map

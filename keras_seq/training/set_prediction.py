@@ -29,8 +29,8 @@ class SetPrediction(keras.Model):
     decoder blocks, is added, each matched on its own (section 3.2, auxiliary decoding losses).
 
     Compile it without a loss: `trainer.compile("adamw")`. The matching runs on the host, see
-    `linear_assignment`; on TensorFlow a step can therefore not be compiled by XLA, and `jit_compile`
-    is off. The weights are those of `model`: predict with `model` itself, and export it.
+    `linear_assignment`, so on TensorFlow a step cannot be compiled by XLA, and `jit_compile` is
+    off. The weights are those of `model`: predict with `model` itself, and export it.
 
     Args:
         model: functional model with outputs `{"logits": (B, N, C + 1), "boxes": (B, N, 4)}`, such
@@ -58,11 +58,9 @@ class SetPrediction(keras.Model):
     trainer = SetPrediction(detector)
     trainer.compile("adamw")
     images = np.zeros((2, 32, 32, 1), "float32")
-    objects = {
-        "labels": np.array([[3, 7], [5, -1]]),  # the second image has one object
-        "boxes": np.array([[[0.3, 0.3, 0.2, 0.4], [0.7, 0.6, 0.3, 0.3]], [[0.5, 0.5, 0.4, 0.4]] * 2]),
-    }
-    trainer.fit(images, objects, verbose=0)
+    labels = np.array([[3, 7], [5, -1]])  # the second image has one object
+    boxes = np.full((2, 2, 4), 0.3)
+    trainer.fit(images, {"labels": labels, "boxes": boxes}, verbose=0)
     print(detector.predict(images, verbose=0)["boxes"].shape)  # (2, 4, 4)
     ```
     """
