@@ -1,14 +1,18 @@
 """Functions that return plain functional `keras.Model`s, each one as short as writing it out."""
 
+from keras_seq.models._captioner import captioner
 from keras_seq.models._decoder_only_transformer import decoder_only_transformer
 from keras_seq.models._seq2seq_rnn import seq2seq_rnn
+from keras_seq.models._sequence_tagger import sequence_tagger
 from keras_seq.models._set_detector import set_detector
 from keras_seq.models._transformer import transformer
 from keras_seq.models._vision_transformer import vision_transformer
 
 __all__ = [
+    "captioner",
     "decoder_only_transformer",
     "seq2seq_rnn",
+    "sequence_tagger",
     "set_detector",
     "transformer",
     "vision_transformer",
