@@ -5,7 +5,7 @@ from keras import layers, ops
 
 from keras_seq.layers import LearnedPositions, LearnedTokens, TransformerEncoderBlock
 from keras_seq.layers._arguments import check_positive
-from keras_seq.models._patches import patch_sequence
+from keras_seq.models._patches import check_image_shape, patch_sequence
 
 
 def vision_transformer(
@@ -64,6 +64,7 @@ def vision_transformer(
     print(model(np.zeros((2, 28, 28, 1))).shape)  # (2, 10)
     ```
     """
+    check_image_shape("vision_transformer", image_shape)
     check_positive("vision_transformer", num_classes=num_classes, num_layers=num_layers)
     if pooling not in ("token", "gap"):
         raise ValueError(
