@@ -23,6 +23,7 @@ from keras_seq.data._series import SeriesData, series
 from keras_seq.data._tagging import TaggingData, tagging
 from keras_seq.data._translation import TranslationData, translation
 from keras_seq.data.date_translation import DateTranslation
+from keras_seq.data.digit_scenes import DigitScenes
 from keras_seq.data.fashion_scenes import FashionScenes
 from keras_seq.data.moving_digits import MovingDigits
 from keras_seq.data.tokenizers import load_tokenizer, train_tokenizer
@@ -31,6 +32,7 @@ __all__ = [
     "CaptionData",
     "ClassificationData",
     "DateTranslation",
+    "DigitScenes",
     "FashionScenes",
     "ImageData",
     "LanguageModelData",

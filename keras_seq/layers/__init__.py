@@ -12,6 +12,7 @@ from keras_seq.layers.blocks.rms_normalization import RMSNormalization
 from keras_seq.layers.causal_window import CausalWindow
 from keras_seq.layers.each_step import EachStep
 from keras_seq.layers.learned_initial_state import LearnedInitialState
+from keras_seq.layers.learned_tokens import LearnedTokens
 from keras_seq.layers.positions.alibi import AlibiBias
 from keras_seq.layers.positions.embedding import PositionalEmbedding, sinusoidal_positions
 from keras_seq.layers.positions.learned import LearnedPositions
@@ -43,6 +44,7 @@ __all__ = [
     "LayerNormLSTMCell",
     "LearnedInitialState",
     "LearnedPositions",
+    "LearnedTokens",
     "MultiHeadCrossAttention",
     "MultiHeadSelfAttention",
     "PeepholeLSTMCell",

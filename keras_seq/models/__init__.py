@@ -5,7 +5,10 @@ from keras_seq.models._decoder_only_transformer import decoder_only_transformer
 from keras_seq.models._forecaster import forecaster
 from keras_seq.models._seq2seq_rnn import seq2seq_rnn
 from keras_seq.models._sequence_classifier import sequence_classifier
+from keras_seq.models._sequence_tagger import sequence_tagger
+from keras_seq.models._set_detector import set_detector
 from keras_seq.models._transformer import transformer
+from keras_seq.models._vision_transformer import vision_transformer
 
 __all__ = [
     "decoder_only_transformer",
@@ -15,5 +18,7 @@ __all__ = [
 from keras_seq.models._sequence_tagger import sequence_tagger
     "captioner",
     "sequence_tagger",
+    "set_detector",
     "transformer",
+    "vision_transformer",
 ]

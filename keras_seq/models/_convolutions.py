@@ -3,6 +3,7 @@
 from keras import layers
 
 from keras_seq.layers._arguments import check_positive
+from keras_seq.models._patches import check_image_shape
 
 
 def convolutions(model, image_shape, filters):
@@ -19,12 +20,7 @@ def convolutions(model, image_shape, filters):
     Raises:
         ValueError: if a size is below 1, or there is none.
     """
-    shape = tuple(image_shape) if isinstance(image_shape, (list, tuple)) else ()
-    if len(shape) != 3:
-        raise ValueError(
-            f"`image_shape` of {model} must be (height, width, channels). Received: {image_shape!r}"
-        )
-    check_positive(model, **dict(zip(("height", "width", "channels"), shape, strict=True)))
+    check_image_shape(model, image_shape)
     if not isinstance(filters, (list, tuple)) or not filters:
         raise ValueError(
             f"`filters` of {model} must be the channels after each convolution, such as (32, 64). "

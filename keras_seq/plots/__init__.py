@@ -5,6 +5,7 @@ from keras_seq.plots._attention_masks import attention_masks
 from keras_seq.plots._contact_sheet import contact_sheet
 from keras_seq.plots._curves import curves
 from keras_seq.plots._forecasts import forecasts
+from keras_seq.plots._detections import detections
 from keras_seq.plots._gates import gates
 from keras_seq.plots._gradient_flow import gradient_flow
 from keras_seq.plots._image_attention import image_attention
@@ -20,6 +21,7 @@ __all__ = [
     "contact_sheet",
     "curves",
     "forecasts",
+    "detections",
     "gates",
     "gradient_flow",
     "image_attention",
