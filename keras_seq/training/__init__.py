@@ -11,8 +11,8 @@ from keras_seq.training.inverse_square_root import InverseSquareRoot
 from keras_seq.training.packed import Packed
 from keras_seq.training.sample_text import SampleText
 from keras_seq.training.score_texts import ScoreTexts
-from keras_seq.training.smoothed_crossentropy import SmoothedCrossentropy
 from keras_seq.training.set_prediction import SetPrediction
+from keras_seq.training.smoothed_crossentropy import SmoothedCrossentropy
 from keras_seq.training.token_mean import TokenMean
 from keras_seq.training.truncated_bptt import TruncatedBPTT
 
@@ -23,11 +23,11 @@ __all__ = [
     "Packed",
     "SampleText",
     "ScoreTexts",
+    "SetPrediction",
     "SmoothedCrossentropy",
     "TokenMean",
     "TruncatedBPTT",
     "average_checkpoints",
-    "SetPrediction",
     "average_precision",
     "chunks",
     "linear_assignment",
