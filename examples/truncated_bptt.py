@@ -19,9 +19,7 @@ as good as long ones, and reset states do not. Carried states need a small learn
 the cells of an LSTM may count up unchecked.
 """
 
-import experiment  # first: it quiets TensorFlow
-
-# isort: split
+import experiment  # first: it quiets TensorFlow's log
 import keras
 import numpy as np
 import tensorflow as tf

@@ -16,7 +16,7 @@ def test_models_of_the_next_character_are_compared_on_what_they_were_not_trained
     assert set(figures) == {
         f"{name}, {split}" for name in names for split in ("validation", "test")
     }
-    # Counting pairs is the best that a Markov model can do; a longer past tells more of these lines.
+    # Counting pairs is the best that a Markov model can do; a longer past tells more.
     counted, trained = (figures[f"{name}, validation"] for name in ("counted pairs", "markov"))
     assert 0.98 * counted < trained < 1.3 * counted
     assert figures["transformer, validation"] < counted
