@@ -90,6 +90,12 @@ def _known(lengths, fixed):
 def finish(dataset):
     """Prefetch, in a deterministic order, without autotuning."""
     options = tf.data.Options()
-    options.autotune.enabled = False
     options.deterministic = True
-    return dataset.prefetch(PREFETCH).with_options(options)
+    return without_autotuning(dataset.prefetch(PREFETCH)).with_options(options)
+
+
+def without_autotuning(dataset):
+    """The dataset, of which no thread is waited for, and no buffer grows."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
