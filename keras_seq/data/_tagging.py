@@ -71,8 +71,9 @@ def tagging(
     """Makes batches for a model that gives every step of a sequence a label.
 
     The steps are words, each of which is one token, or numbers of any shape, such as the frames of
-    a clip. Rows are padded at the right. The vocabulary is that of the train split alone. A missing
-    validation or test split is held out of it, by a hash of the content.
+    a clip; pixels (uint8) become floats in 0 to 1, batch by batch. Rows are padded at the right.
+    The vocabulary is that of the train split alone. A missing validation or test split is held out
+    of it, by a hash of the content.
 
     Args:
         dataset: name of a TFDS dataset; a folder with `train.txt` and perhaps `validation.txt` and
@@ -136,7 +137,7 @@ def tagging(
     of_words = source.spec[inputs].dtype == tf.string
     columns, dropped = read_columns(source, [inputs, labels], errors=errors)
     for split, c in columns.items():
-        steps = [_words(x) if of_words else np.asarray(x, "float32") for x in c[inputs]]
+        steps = [_words(x) if of_words else _numbers(x) for x in c[inputs]]
         names = [_words(y) if _is_string(y) else y for y in c[labels]]
         equal = _equal_lengths(source, split, steps, names, errors, dropped[split])
         columns[split] = {"inputs": pick(steps, equal), "labels": pick(names, equal)}
@@ -186,6 +187,12 @@ def tagging(
 
 def _is_string(value):
     return isinstance(value, (bytes, str)) or np.asarray(value).dtype.kind in "OSU"
+
+
+def _numbers(value):
+    """Pixels as they are, a byte each; other numbers as floats."""
+    value = np.asarray(value)
+    return value if value.dtype == np.uint8 else value.astype("float32")
 
 
 def _words(value):
@@ -238,7 +245,10 @@ def _filler(sequences, classes):
     def fill(rows, lengths, key):
         length = lengths[0]
         is_step = tf.range(length, dtype="int64") < tf.gather(ends, rows)[:, None]
-        return inputs(rows, length), labels(rows, length), tf.cast(is_step, "float32")
+        steps = inputs(rows, length)
+        if steps.dtype == tf.uint8:
+            steps = tf.image.convert_image_dtype(steps, "float32")
+        return steps, labels(rows, length), tf.cast(is_step, "float32")
 
     return fill
 

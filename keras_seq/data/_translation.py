@@ -74,6 +74,7 @@ def translation(
     tokenizer="subword",
     vocabulary_size=8000,
     lowercase=False,
+    share_vocabulary=False,
     source_length=None,
     target_length=None,
     batch_size=None,
@@ -109,6 +110,8 @@ def translation(
             `"character"`, `"byte"` or `"codepoint"`. Trained on the train split.
         vocabulary_size: The greatest number of tokens of each tokenizer.
         lowercase: Whether the tokenizers convert text to lower case (`texts` stay as they are).
+        share_vocabulary: Whether both sides have the same tokens, from a tokenizer trained on the
+            texts of both, so that a model can share their embedding.
         source_length, target_length: Greatest number of ids, the end or start id included. None
             takes the longest of train and validation, rounded up to a multiple of 8, at most 128.
         batch_size: Pairs a batch, with `max_tokens` at most. None means 64, or as many as
@@ -174,10 +177,13 @@ def translation(
     texts["train"] = tuple(column[:train_examples] for column in texts["train"])
 
     options = {"kind": tokenizer, "vocabulary_size": vocabulary_size, "lowercase": lowercase}
+    source_texts, target_texts = texts["train"]
+    if share_vocabulary:
+        source_texts = target_texts = [*source_texts, *target_texts]
     if source_tokenizer is None:
-        source_tokenizer = train_tokenizer(texts["train"][0], add_end=True, **options)
+        source_tokenizer = train_tokenizer(source_texts, add_end=True, **options)
     if target_tokenizer is None:
-        target_tokenizer = train_tokenizer(texts["train"][1], **options)
+        target_tokenizer = train_tokenizer(target_texts, **options)
     ids = {
         split: (
             tokenize(source_tokenizer, sources, f"{split} sources"),

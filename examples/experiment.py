@@ -1,0 +1,227 @@
+"""What all examples share: their command line, training that survives a kill, figures, exports.
+
+An example imports it before Keras, and calls, in this order, `parse`, `strategy`, `train`,
+`report` and `export`.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import sys
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import tensorflow as tf
+
+import keras_seq
+
+# Options that change nothing about what is trained.
+_NOT_OF_TRAINING = {"output", "data_dir", "retrain", "export", "quick"}
+
+
+def parse(description, arguments=None, quick=None, without=(), command_line=None, **defaults):
+    """The options of an example; seeds and the dtype policy are set from them.
+
+    Args:
+        description: the text of `--help`.
+        arguments: function that is given `parser.add_argument`, for the example's own options.
+        quick: dict of defaults under `--quick`. What the command line names goes before.
+        without: names of options that change nothing about what is trained.
+        command_line: list of arguments; those of the process if `None`.
+        **defaults: of `dataset`, `epochs`, `batch_size`, `learning_rate`; `name` of the folder in
+            `saved_models`, or a function that is given the options and may complete them.
+
+    Returns:
+        The options by name. `output` is a folder that exists. `dataset` is `None` under `--quick`
+        unless the command line names one: the example makes up its data.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--dataset", help="name of a dataset of TensorFlow Datasets, a folder or a file")
+    add("--data-dir", help="where TensorFlow Datasets keeps its datasets")
+    add("--epochs", type=int)
+    add("--batch-size", type=int)
+    add("--learning-rate", type=float)
+    add("--seed", type=int, default=0)
+    add("--output", type=pathlib.Path, help="folder for model, checkpoints, pictures, exports")
+    add("--quick", action="store_true", help=f"seconds, without data; defaults {quick}")
+    add("--retrain", action="store_true", help="train anew, even if a checkpoint is there")
+    add("--export", action=argparse.BooleanOptionalAction, default=True)
+    add("--dtype-policy", default="float32", help="for example mixed_bfloat16")
+    add("--distribute", action="store_true", help="train on all GPUs, by MirroredStrategy")
+    if arguments is not None:
+        arguments(add)
+    name = defaults.pop("name", pathlib.Path(sys.argv[0]).stem)
+    parser.set_defaults(**defaults)
+    options = parser.parse_args(command_line)
+    if options.quick:
+        parser.set_defaults(**{"dataset": None, **(quick or {})})
+        options = parser.parse_args(command_line)
+    if callable(name):
+        name = name(options)
+    if options.output is None:
+        options.output = pathlib.Path("saved_models", *["quick"] * options.quick, name)
+    options.output.mkdir(parents=True, exist_ok=True)
+    options._without = {*_NOT_OF_TRAINING, *without}
+    keras.utils.set_random_seed(options.seed)
+    keras.config.set_dtype_policy(options.dtype_policy)
+    return options
+
+
+def strategy(options):
+    """The `tf.distribute.Strategy` in whose scope the model is made and compiled."""
+    return tf.distribute.MirroredStrategy() if options.distribute else tf.distribute.get_strategy()
+
+
+def train(
+    options,
+    model,
+    dataset,
+    validation=None,
+    *,
+    monitor="val_loss",
+    mode="auto",
+    patience=None,
+    average=None,
+    callbacks=(),
+    name="model",
+    epochs=None,
+    **arguments,
+):
+    """Train `model` by `keras_seq.training.resume`, and keep the weights of the best epoch.
+
+    Killed and started again, it goes on to the same result; when it has ended, the same command
+    restores what was trained. It writes the best model so far (`NAME.keras`), TensorBoard logs and
+    the learning curves into `options.output`.
+
+    Args:
+        model: compiled `keras.Model`.
+        dataset, validation: `tf.data.Dataset`s of batches.
+        monitor, mode: what says which epoch is the best, as in `keras.callbacks.EarlyStopping`.
+        patience: number of epochs without a better one after which training stops; `None`: never.
+        average: number of last epochs whose weights' mean the trained model gets, in place of the
+            weights of the best epoch.
+        callbacks: of the example's own.
+        name: of the model among those that the example trains.
+        epochs: at most; `options.epochs` if `None`.
+        **arguments: of `resume`, such as `steps_per_epoch`.
+
+    Returns:
+        `keras.callbacks.History` of all epochs. Its `seconds` are those of all training steps.
+    """
+    epochs = epochs or options.epochs
+    folder = options.output / "checkpoints" / f"{name}-{_settings_hash(options)}"
+    if options.retrain and folder.exists():
+        shutil.rmtree(folder)
+    seconds = StepSeconds()
+    choose = keras.callbacks.EarlyStopping(
+        monitor, patience=patience or epochs, mode=mode, restore_best_weights=True
+    )
+    if average is not None:
+        choose = keras_seq.training.AverageCheckpoints(average)
+    own = [
+        seconds,
+        choose,
+        keras.callbacks.ModelCheckpoint(
+            options.output / f"{name}.keras", monitor, save_best_only=True, mode=mode
+        ),
+        keras.callbacks.TensorBoard(options.output / "logs" / name, write_graph=False),
+    ]
+    history = keras_seq.training.resume(
+        model,
+        dataset,
+        folder,
+        epochs=epochs,
+        validation_data=validation,
+        callbacks=[*callbacks, *own],  # the example's first: they may add what is monitored
+        verbose=1 if sys.stdout.isatty() else 2,
+        **arguments,
+    )
+    history.seconds = seconds.seconds
+    model.save(options.output / f"{name}.keras")
+    curves = options.output / f"{name}_learning_curves.png"
+    keras_seq.plots.learning_curves(history.history, path=curves, title=name)
+    epochs = len(history.history["loss"])
+    print(f"Trained {model.count_params():,} weights, {epochs} epochs, {seconds.seconds:.0f} s")
+    print(f"Saved {options.output / name}.keras and {curves}")
+    return history
+
+
+class StepSeconds(keras.callbacks.Callback):
+    """Counts the seconds of all training steps, those before a kill among them."""
+
+    def __init__(self):
+        super().__init__()
+        self.seconds = 0.0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._began = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seconds += time.perf_counter() - self._began
+
+
+def report(options, figures, **more):
+    """Print the example's figures, and write them to `figures.json` with its command.
+
+    Args:
+        figures: dict from what was measured to a number.
+        **more: what else the file should hold, such as `seconds=history.seconds`.
+    """
+    print()
+    for what, figure in figures.items():
+        print(f"{what}: {figure:,.4g}")
+    command = " ".join(["python", *sys.argv])
+    content = {"figures": {k: float(v) for k, v in figures.items()}, "command": command, **more}
+    path = options.output / "figures.json"
+    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    print(f"Saved {path}")
+
+
+def export(options, model, *, inputs=None, name="model", **arguments):
+    """Write `model` as a SavedModel (`1/`) and as a LiteRT file; print what comparing them gave.
+
+    Args:
+        model: a functional `keras.Model`, a `Generator` or a `TextGenerator`.
+        inputs: what to compare on: arrays, or a list of texts of a `TextGenerator`.
+        name: of the file.
+        **arguments: of `keras_seq.export.to_litert`.
+
+    Returns:
+        The two reports, none under `--no-export`.
+    """
+    if not options.export:
+        return []
+    print("\nExporting, and comparing with the Keras model ...")
+    saved_model, litert = options.output / "1", options.output / f"{name}.tflite"
+    if isinstance(model, keras_seq.generation.TextGenerator):
+        reports = [keras_seq.export.to_saved_model(model, saved_model, texts=inputs)]
+        inputs = None if inputs is None else _padded_ids(model, inputs)
+        model, arguments = model.generator, {"source_length": model.source_length, **arguments}
+    elif isinstance(model, keras_seq.generation.Generator):
+        reports = []
+    else:
+        reports = [keras_seq.export.to_saved_model(model, saved_model, inputs=inputs)]
+    reports.append(keras_seq.export.to_litert(model, litert, inputs=inputs, **arguments))
+    for each in reports:
+        print(f"\n{each}")
+    return reports
+
+
+def _padded_ids(translator, texts):
+    """The ids (N, S) of texts, as wide as the translator's sources may be."""
+    ids = translator.tokenize(texts)
+    return tf.pad(ids, ((0, 0), (0, translator.source_length - ids.shape[1]))).numpy()
+
+
+def _settings_hash(options):
+    settings = {k: v for k, v in vars(options).items() if not k.startswith("_")}
+    settings = {k: str(v) for k, v in settings.items() if k not in options._without}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
