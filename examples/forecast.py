@@ -166,9 +166,9 @@ def main(command_line=None):
         quick=QUICK,
         without=["models"],
         command_line=command_line,
-        epochs=10,
+        epochs=8,
         batch_size=32,
-        learning_rate=3e-3,
+        learning_rate=2e-3,
     )
     data = load_data(options)
     print(data)
