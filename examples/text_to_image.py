@@ -172,7 +172,9 @@ def match(generator, prompts, image_ids):
     """Fractions of pictures, and of tokens, that are those of the true pictures."""
     equal = [
         np.asarray(generator.generate(prompt=rows).tokens)[:, rows.shape[1] :] == ids
-        for rows, ids in zip(np.array_split(prompts, 12), np.array_split(image_ids, 12), strict=True)
+        for rows, ids in zip(
+            np.array_split(prompts, 12), np.array_split(image_ids, 12), strict=True
+        )
     ]
     equal = np.concatenate(equal)
     return equal.all(axis=1).mean(), equal.mean()

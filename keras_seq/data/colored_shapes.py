@@ -164,7 +164,7 @@ def draw(caption):
     ```
     """
     try:
-        color, texture, shape, *place, over, ground = caption.split()
+        color, texture, shape, *place, _over, ground = caption.split()
         (y, x), is_inside, paint = POSITIONS[" ".join(place)], SHAPES[shape], TEXTURES[texture]
         colors = COLORS[color], GROUNDS[ground]
     except (KeyError, ValueError) as error:
