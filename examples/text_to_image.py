@@ -216,7 +216,7 @@ def main():
         figures.update({f"whole-picture match, {name}": pictures, f"token match, {name}": single})
     some = slice(0, 64)
     texts, ids = (x[some] for x in tokens["test"])
-    ranked, matches = ranked_candidates(options, model, texts, ids, generation)
+    _ranked, matches = ranked_candidates(options, model, texts, ids, generation)
     figures.update({f"whole-picture match of the {k}": v for k, v in matches.items()})
     experiment.report(options, figures, seconds=history.seconds)
 

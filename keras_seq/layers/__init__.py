@@ -10,7 +10,9 @@ from keras_seq.layers.blocks.encoder import TransformerEncoderBlock
 from keras_seq.layers.blocks.feed_forward import FeedForward
 from keras_seq.layers.blocks.rms_normalization import RMSNormalization
 from keras_seq.layers.causal_window import CausalWindow
+from keras_seq.layers.each_step import EachStep
 from keras_seq.layers.learned_initial_state import LearnedInitialState
+from keras_seq.layers.learned_tokens import LearnedTokens
 from keras_seq.layers.positions.alibi import AlibiBias
 from keras_seq.layers.positions.embedding import PositionalEmbedding, sinusoidal_positions
 from keras_seq.layers.positions.learned import LearnedPositions
@@ -37,6 +39,7 @@ __all__ = [
     "AlibiBias",
     "CausalWindow",
     "DotAttention",
+    "EachStep",
     "FeedForward",
     "GRUCell",
     "GatedCell",
@@ -45,6 +48,7 @@ __all__ = [
     "LayerNormLSTMCell",
     "LearnedInitialState",
     "LearnedPositions",
+    "LearnedTokens",
     "MultiHeadCrossAttention",
     "MultiHeadSelfAttention",
     "PeepholeLSTMCell",
