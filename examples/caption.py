@@ -1,6 +1,6 @@
 """Train a captioner: an image goes in once, words come out, each with where it looks.
 
-    python examples/caption.py                           # scenes of garments, made from Fashion-MNIST
+    python examples/caption.py                           # scenes made from Fashion-MNIST
     python examples/caption.py --cell transformer
     python examples/caption.py --dataset PATH/TO/FOLDER --image-size 64 --tokenizer subword
     python examples/caption.py --quick                   # seconds, on patterns made up here
@@ -166,7 +166,10 @@ def main(command_line=None):
     right = [text in captions for text, captions in zip(texts, references, strict=True)]
     experiment.report(
         options,
-        {"exact match": np.mean(right), "validation accuracy": max(history.history["val_accuracy"])},
+        {
+            "exact match": np.mean(right),
+            "validation accuracy": max(history.history["val_accuracy"]),
+        },
         weights=model.count_params(),
         seconds=history.seconds,
     )

@@ -33,7 +33,8 @@ def parse(description, arguments=None, quick=None, without=(), command_line=None
         quick: dict of defaults under `--quick`. What the command line names goes before.
         without: names of options that change nothing about what is trained.
         command_line: list of arguments; those of the process if `None`.
-        **defaults: of `dataset`, `epochs`, `batch_size`, `learning_rate`, `name`.
+        **defaults: of `dataset`, `epochs`, `batch_size`, `learning_rate`; `name` of the folder in
+            `saved_models`, or a function that is given the options and may complete them.
 
     Returns:
         The options by name. `output` is a folder that exists. `dataset` is `None` under `--quick`
@@ -63,6 +64,8 @@ def parse(description, arguments=None, quick=None, without=(), command_line=None
     if options.quick:
         parser.set_defaults(**{"dataset": None, **(quick or {})})
         options = parser.parse_args(command_line)
+    if callable(name):
+        name = name(options)
     if options.output is None:
         options.output = pathlib.Path("saved_models", *["quick"] * options.quick, name)
     options.output.mkdir(parents=True, exist_ok=True)
@@ -86,8 +89,10 @@ def train(
     monitor="val_loss",
     mode="auto",
     patience=None,
+    average=None,
     callbacks=(),
     name="model",
+    epochs=None,
     **arguments,
 ):
     """Train `model` by `keras_seq.training.resume`, and keep the weights of the best epoch.
@@ -101,22 +106,29 @@ def train(
         dataset, validation: `tf.data.Dataset`s of batches.
         monitor, mode: what says which epoch is the best, as in `keras.callbacks.EarlyStopping`.
         patience: number of epochs without a better one after which training stops; `None`: never.
+        average: number of last epochs whose weights' mean the trained model gets, in place of the
+            weights of the best epoch.
         callbacks: of the example's own.
         name: of the model among those that the example trains.
+        epochs: at most; `options.epochs` if `None`.
         **arguments: of `resume`, such as `steps_per_epoch`.
 
     Returns:
         `keras.callbacks.History` of all epochs. Its `seconds` are those of all training steps.
     """
+    epochs = epochs or options.epochs
     folder = options.output / "checkpoints" / f"{name}-{_settings_hash(options)}"
     if options.retrain and folder.exists():
         shutil.rmtree(folder)
     seconds = StepSeconds()
+    choose = keras.callbacks.EarlyStopping(
+        monitor, patience=patience or epochs, mode=mode, restore_best_weights=True
+    )
+    if average is not None:
+        choose = keras_seq.training.AverageCheckpoints(average)
     own = [
         seconds,
-        keras.callbacks.EarlyStopping(
-            monitor, patience=patience or options.epochs, mode=mode, restore_best_weights=True
-        ),
+        choose,
         keras.callbacks.ModelCheckpoint(
             options.output / f"{name}.keras", monitor, save_best_only=True, mode=mode
         ),
@@ -126,7 +138,7 @@ def train(
         model,
         dataset,
         folder,
-        epochs=options.epochs,
+        epochs=epochs,
         validation_data=validation,
         callbacks=[*callbacks, *own],  # the example's first: they may add what is monitored
         verbose=1 if sys.stdout.isatty() else 2,
@@ -193,6 +205,8 @@ def export(options, model, *, inputs=None, name="model", **arguments):
         reports = [keras_seq.export.to_saved_model(model, saved_model, texts=inputs)]
         inputs = None if inputs is None else _padded_ids(model, inputs)
         model, arguments = model.generator, {"source_length": model.source_length, **arguments}
+    elif isinstance(model, keras_seq.generation.Generator):
+        reports = []
     else:
         reports = [keras_seq.export.to_saved_model(model, saved_model, inputs=inputs)]
     reports.append(keras_seq.export.to_litert(model, litert, inputs=inputs, **arguments))

@@ -1,7 +1,7 @@
 """How far gradients reach back: sigmoid and tanh, ReLU, LSTM and GRU on a long dependency.
 
-    python examples/gradient_flow.py               # 12 seconds on two CPU cores
-    python examples/gradient_flow.py --epochs 8    # trains each layer, too: minutes
+    python examples/gradient_flow.py               # minutes: trains each layer, too
+    python examples/gradient_flow.py --epochs 0    # the table alone: 12 seconds on two CPU cores
     python examples/gradient_flow.py --quick       # tiny sizes, training included
 
 The class of a sequence is given by its first step, all else is noise. The table's ratio is the norm
@@ -18,46 +18,28 @@ of dL/dh(1) over that of dL/dh(T), before training, T = 100:
 
 So a gate lets gradients pass, but only one that is open: an LSTM or GRU at its usual start does not
 reach 100 steps back. Vanishing gradients: Hochreiter 1991; Bengio, Simard & Frasconi 1994.
+
+After training there is a second picture, and one for each gated layer of what its gates do, step
+by step, on a sequence that it has not been trained on.
 """
 
-import argparse
-import os
-import pathlib
+import re
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
+import experiment  # first: it quiets TensorFlow
 import keras
 import numpy as np
+import tensorflow as tf
 
 import keras_seq
-from keras_seq.inspection import gradient_flow
+from keras_seq.inspection import gates, gradient_flow
 
-QUICK = {
-    "time": 20,
-    "units": 8,
-    "epochs": 1,
-    "sequences": 128,
-    "path": "saved_models/quick/gradient_flow.png",
-}
+QUICK = {"time": 20, "units": 8, "epochs": 1, "sequences": 128}
 
 
-def parse_arguments(arguments=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--path", type=pathlib.Path, default=pathlib.Path("saved_models/gradient_flow.png"))
+def arguments(add):
     add("--time", type=int, default=100, help="T, time steps of a sequence")
     add("--units", type=int, default=32, help="U, units of each layer")
-    add("--epochs", type=int, default=0, help="of training")
     add("--sequences", type=int, default=1024, help="of an epoch")
-    add("--seed", type=int, default=0)
-    add("--quick", action="store_true", help=f"defaults {QUICK}")
-    options = parser.parse_args(arguments)
-    if options.quick:  # what the command line names goes before
-        parser.set_defaults(**QUICK)
-        options = parser.parse_args(arguments)
-    return options
 
 
 def sequences(count, time, rng):
@@ -116,41 +98,51 @@ def reach(norms):
         return norms[0] / norms[-1]
 
 
-def main(arguments=None):
-    options = parse_arguments(arguments)
+def main(command_line=None):
+    options = experiment.parse(
+        __doc__, arguments, QUICK, command_line=command_line, epochs=8, batch_size=32
+    )
     # Gradients that shrink to 1e-60 are still told from 0 (on JAX with JAX_ENABLE_X64=1).
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
     rng = np.random.default_rng(options.seed)
-    train = sequences(options.sequences, options.time, rng)
+    x, y = sequences(options.sequences, options.time, rng)
+    dataset = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x), seed=options.seed)
     test = sequences(512, options.time, rng)
     batch = [part[:64] for part in test]
-    flows = {}
-    print(f"T = {options.time}, U = {options.units}; ratio = |dL/dh(1)| / |dL/dh(T)|\n")
-    trained_columns = f"{'ratio trained':>16}{'accuracy':>10}" if options.epochs else ""
-    print(f"{'layer':30}{'ratio at the start':>20}{trained_columns}")
+    flows, trained, rows = {}, {}, []
     for name, make_layer in recurrent_layers(options.units, options.time).items():
         keras.utils.set_random_seed(options.seed)
-        model = keras.Sequential(
-            [
-                keras.Input((options.time, 1)),
-                make_layer(),
-                keras.layers.Dense(1, activation="sigmoid"),
-            ]
-        )
+        layer = make_layer()
+        inputs = keras.Input((options.time, 1))
+        model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(layer(inputs)))
         optimizer = keras.optimizers.Adam(3e-3, clipnorm=1.0)
         model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
         (flows[name],) = gradient_flow(model, *batch).values()
-        row = f"{name:30}{reach(flows[name]):>20.1e}"
-        if options.epochs:
-            model.fit(*train, epochs=options.epochs, batch_size=32, verbose=0)
-            (trained,) = gradient_flow(model, *batch).values()
-            accuracy = model.evaluate(*test, batch_size=512, verbose=0)[1]
-            row += f"{reach(trained):>16.1e}{accuracy:>10.0%}"
-        print(row, flush=True)
-    title = f"Gradient before training, T = {options.time}"
-    keras_seq.plots.gradient_flow(flows, path=options.path, title=title)
-    print(f"\nPicture: {options.path}")
+        rows.append(f"{name:30}{reach(flows[name]):>20.1e}")
+        if not options.epochs:
+            continue
+        file_name = re.sub(r"\W+", "_", name)
+        experiment.train(
+            options, model, dataset.batch(options.batch_size), monitor="loss", name=file_name
+        )
+        (trained[name],) = gradient_flow(model, *batch).values()
+        accuracy = model.evaluate(*test, batch_size=512, verbose=0)[1]
+        rows[-1] += f"{reach(trained[name]):>16.1e}{accuracy:>10.0%}"
+        if not name.startswith("SimpleRNN"):
+            path = options.output / f"gates_{file_name}.png"
+            keras_seq.plots.gates(gates(layer, test[0][:1]), path, title=f"{name}, trained")
+    print(f"\nT = {options.time}, U = {options.units}; ratio = |dL/dh(1)| / |dL/dh(T)|\n")
+    trained_columns = f"{'ratio trained':>16}{'accuracy':>10}" if options.epochs else ""
+    print(f"{'layer':30}{'ratio at the start':>20}{trained_columns}", *rows, sep="\n")
+    for when, norms in (("before", flows), ("after", trained)):
+        if norms:
+            path = options.output / f"{when}_training.png"
+            title = f"Gradient {when} training, T = {options.time}"
+            keras_seq.plots.gradient_flow(norms, path=path, title=title)
+            print(f"Picture: {path}")
+    figures = {f"ratio at the start, {name}": reach(norms) for name, norms in flows.items()}
+    experiment.report(options, figures)
 
 
 if __name__ == "__main__":

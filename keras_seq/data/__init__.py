@@ -1,7 +1,8 @@
 """Datasets and text files -> tokenized, bucketed `tf.data` pipelines.
 
-Importing this package registers `date_translation`, `fashion_scenes` and `moving_digits` with
-TensorFlow Datasets, so that `tfds.load("date_translation")` works as for any other dataset.
+Importing this package registers `colored_shapes`, `date_translation`, `digit_scenes`,
+`fashion_scenes` and `moving_digits` with TensorFlow Datasets, so that
+`tfds.load("date_translation")` works as for any other dataset.
 """
 
 try:
@@ -22,6 +23,7 @@ from keras_seq.data._load import load, pairs
 from keras_seq.data._series import SeriesData, series
 from keras_seq.data._tagging import TaggingData, tagging
 from keras_seq.data._translation import TranslationData, translation
+from keras_seq.data.colored_shapes import ColoredShapes
 from keras_seq.data.date_translation import DateTranslation
 from keras_seq.data.digit_scenes import DigitScenes
 from keras_seq.data.fashion_scenes import FashionScenes
@@ -31,6 +33,7 @@ from keras_seq.data.tokenizers import load_tokenizer, train_tokenizer
 __all__ = [
     "CaptionData",
     "ClassificationData",
+    "ColoredShapes",
     "DateTranslation",
     "DigitScenes",
     "FashionScenes",

@@ -4,12 +4,13 @@ import dataclasses
 
 import numpy as np
 
-from keras_seq.data._arguments import check_positive, check_tokenizer
+from keras_seq.data._arguments import check_errors, check_positive, check_tokenizer
 from keras_seq.data._parallel_text import choose_columns
+from keras_seq.data._read_columns import read_columns
 from keras_seq.data._row_batches import RowBatches
-from keras_seq.data._source import check_errors, open_source, read_columns
+from keras_seq.data._source import open_source
 from keras_seq.data._splits import complete, pick
-from keras_seq.data._task_data import SplitSummary, TaskData, share_unknown
+from keras_seq.data._task_data import SplitSummary, TaskData, unknown_fraction
 from keras_seq.data._texts import shifted, tokenize
 from keras_seq.data.tokenizers import END_ID, PAD_ID, START_ID, UNKNOWN_ID, train_tokenizer
 from keras_seq.data.tokenizers._kinds import check_kind
@@ -73,6 +74,7 @@ def translation(
     tokenizer="subword",
     vocabulary_size=8000,
     lowercase=False,
+    share_vocabulary=False,
     source_length=None,
     target_length=None,
     batch_size=None,
@@ -108,6 +110,8 @@ def translation(
             `"character"`, `"byte"` or `"codepoint"`. Trained on the train split.
         vocabulary_size: The greatest number of tokens of each tokenizer.
         lowercase: Whether the tokenizers convert text to lower case (`texts` stay as they are).
+        share_vocabulary: Whether both sides have the same tokens, from a tokenizer trained on the
+            texts of both, so that a model can share their embedding.
         source_length, target_length: Greatest number of ids, the end or start id included. None
             takes the longest of train and validation, rounded up to a multiple of 8, at most 128.
         batch_size: Pairs a batch, with `max_tokens` at most. None means 64, or as many as
@@ -173,21 +177,24 @@ def translation(
     texts["train"] = tuple(column[:train_examples] for column in texts["train"])
 
     options = {"kind": tokenizer, "vocabulary_size": vocabulary_size, "lowercase": lowercase}
+    source_texts, target_texts = texts["train"]
+    if share_vocabulary:
+        source_texts = target_texts = [*source_texts, *target_texts]
     if source_tokenizer is None:
-        source_tokenizer = train_tokenizer(texts["train"][0], add_end=True, **options)
+        source_tokenizer = train_tokenizer(source_texts, add_end=True, **options)
     if target_tokenizer is None:
-        target_tokenizer = train_tokenizer(texts["train"][1], **options)
+        target_tokenizer = train_tokenizer(target_texts, **options)
     ids = {
         split: (
             tokenize(source_tokenizer, sources, f"{split} sources"),
-            tokenize(target_tokenizer, targets, f"{split} targets"),
+            tokenize(target_tokenizer, targets, f"{split} targets", end=True),
         )
         for split, (sources, targets) in texts.items()
     }
 
-    limit = batches.longest_bucket
-    source_length = _length(source_length, [ids[n][0] for n in ("train", "validation")], 0, limit)
-    target_length = _length(target_length, [ids[n][1] for n in ("train", "validation")], 1, limit)
+    longest = np.concatenate([_lengths(ids["train"]), _lengths(ids["validation"])]).max(axis=0)
+    source_length = batches.length(source_length, int(longest[0]), LONGEST_DEFAULT)
+    target_length = batches.length(target_length, int(longest[1]), LONGEST_DEFAULT)
     longest = (source_length, target_length)
     for split in ids:
         ids[split] = _keep_fitting(ids[split], longest, dropped[split])
@@ -198,7 +205,7 @@ def translation(
     datasets, summaries = {}, {}
     for split, pairs in ids.items():
         datasets[split], plan = batches.make(split, _lengths(pairs), _filler(*pairs))
-        unknown = share_unknown(np.concatenate([p.values for p in pairs]), UNKNOWN_ID)
+        unknown = unknown_fraction(np.concatenate([p.values for p in pairs]), UNKNOWN_ID)
         longer = _lengths(pairs).max(axis=1)
         summaries[split] = SplitSummary.of_plan(plan, dropped[split], longer, unknown)
     first = tuple(column[0] for column in texts["train"])
@@ -225,9 +232,8 @@ def _without_empty(pairs, dropped):
 
 
 def _lengths(pairs):
-    """(N, 2) integers: S and T of each pair, the end or start id included."""
-    source, target = pairs
-    return np.column_stack([source.lengths, target.lengths + 1])
+    """(N, 2) integers: S and T of each pair."""
+    return np.column_stack([side.lengths for side in pairs])
 
 
 def _keep_fitting(pairs, longest, dropped):
@@ -250,10 +256,3 @@ def _filler(source, target):
 def _sample(pair, *tokenizers):
     ids = (tokenize(t, [text])[0].tolist() for t, text in zip(tokenizers, pair, strict=True))
     return " -> ".join(map(str, ids))
-
-
-def _length(length, ids, extra, limit):
-    if length is None:
-        longest = max(int(rows.lengths.max(initial=0)) for rows in ids) + extra
-        length = min(-(-longest // 8) * 8, limit or LONGEST_DEFAULT)
-    return min(length, limit or length)

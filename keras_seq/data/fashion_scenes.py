@@ -10,9 +10,8 @@ from keras_seq.data._source_images import read_source_images
 
 SIZES = {"train": 20_000, "validation": 2_000, "test": 2_000}
 SIDE = 64  # pixels of a scene
-# What a label of Fashion-MNIST is called here. Pullovers (2) and shirts (6) are left out: of 28 x 28
-# pixels even people cannot tell them from coats and T-shirts (Xiao et al. 2017, section 3), and a
-# caption is to be a function of the picture.
+# What a label of Fashion-MNIST is called here. Pullovers (2) and shirts (6) are left out: too many
+# of them look like coats and T-shirts, and a caption is to be a function of the picture.
 GARMENTS = {
     0: "a t-shirt",
     1: "trousers",
@@ -148,7 +147,7 @@ def caption(rows):
     """The caption of an arrangement.
 
     Args:
-        rows: the rows from top to bottom, each a list of labels of Fashion-MNIST from left to right.
+        rows: rows from top to bottom, each a list of labels of Fashion-MNIST from left to right.
 
     Returns:
         A string such as "a sneaker left of a bag, above a coat".

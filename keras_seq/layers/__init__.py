@@ -19,6 +19,9 @@ from keras_seq.layers.positions.learned import LearnedPositions
 from keras_seq.layers.positions.position_scheme import PositionScheme
 from keras_seq.layers.positions.relative_bias import RelativePositionBias
 from keras_seq.layers.positions.rotary import RotaryEmbedding
+from keras_seq.layers.positions.row_column import RowColumnPositions
+from keras_seq.layers.quantizers.gumbel_quantizer import GumbelQuantizer
+from keras_seq.layers.quantizers.vector_quantizer import VectorQuantizer
 from keras_seq.layers.recurrent._plain_loops import plain_loops
 from keras_seq.layers.recurrent.gated_cell import GatedCell
 from keras_seq.layers.recurrent.gru import GRU, GRUCell
@@ -40,6 +43,7 @@ __all__ = [
     "FeedForward",
     "GRUCell",
     "GatedCell",
+    "GumbelQuantizer",
     "LSTMCell",
     "LayerNormLSTMCell",
     "LearnedInitialState",
@@ -53,11 +57,13 @@ __all__ = [
     "RMSNormalization",
     "RelativePositionBias",
     "RotaryEmbedding",
+    "RowColumnPositions",
     "SequenceLayer",
     "SimpleRNN",
     "SimpleRNNCell",
     "TransformerDecoderBlock",
     "TransformerEncoderBlock",
+    "VectorQuantizer",
     "plain_loops",
     "sinusoidal_positions",
 ]

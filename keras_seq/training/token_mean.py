@@ -5,6 +5,7 @@ import functools
 import keras
 from keras import ops
 
+from keras_seq.layers._arguments import is_number
 from keras_seq.layers._keras_private import get_mask, set_mask
 from keras_seq.training._replicas import sum_over_replicas
 
@@ -27,8 +28,15 @@ class TokenMean(keras.losses.Loss):
     `reduction="mean_with_sample_weight"`, the sum of their weights. Masks are those that travel
     with the predictions and that of an ignored class (`ignore_class`).
 
+    The mean weighs a token more where its batch has fewer of them. Where several batches make one
+    update, as with the `gradient_accumulation_steps` of an optimizer, their mean is therefore not
+    that of one large batch unless all have equally many tokens. With `num_tokens`, each sum is
+    divided by the same number, and it is.
+
     Args:
         loss: `keras.losses.Loss`, its name or a function `(y_true, y_pred) -> losses`.
+        num_tokens: what to divide by in place of the number of tokens of a batch, the same for all
+            batches: about how many a batch has. `None`: how many it has.
         name: name of the loss. `None`: that of `loss`.
         dtype: as for every Keras loss. `None`: that of `loss`.
 
@@ -38,7 +46,7 @@ class TokenMean(keras.losses.Loss):
         Scalar. On a replica, its part of the mean: the sum over replicas is the mean.
 
     Raises:
-        ValueError: if `loss` is a sum or has no reduction.
+        ValueError: if `loss` is a sum or has no reduction, or `num_tokens` is not positive.
 
     Example:
 
@@ -57,7 +65,7 @@ class TokenMean(keras.losses.Loss):
     ```
     """
 
-    def __init__(self, loss, name=None, dtype=None):
+    def __init__(self, loss, num_tokens=None, name=None, dtype=None):
         self.loss = keras.losses.get(loss)
         inner = self.loss if isinstance(self.loss, keras.losses.Loss) else None
         name = name or (inner.name if inner else getattr(self.loss, "__name__", None))
@@ -68,6 +76,12 @@ class TokenMean(keras.losses.Loss):
                 f"'mean_with_sample_weight'. Received: {type(inner).__name__} with reduction="
                 f"{inner.reduction!r}. Sums are the same on any number of devices: use it as it is."
             )
+        if num_tokens is not None and not (is_number(num_tokens) and num_tokens > 0):
+            raise ValueError(
+                "`num_tokens` of TokenMean must be None or a positive number. Received: "
+                f"{num_tokens!r}"
+            )
+        self.num_tokens = num_tokens
         self._weighted = inner is not None and inner.reduction == "mean_with_sample_weight"
 
     def __call__(self, y_true, y_pred, sample_weight=None):
@@ -79,6 +93,8 @@ class TokenMean(keras.losses.Loss):
         masks = [m for m in (mask_of_model, get_mask(losses)) if m is not None]
         mask = functools.reduce(ops.logical_and, masks) if masks else None
         total = self._sum(losses, mask, sample_weight)
+        if self.num_tokens is not None:
+            return total / self.num_tokens
         count = ops.stop_gradient(self._count(losses, mask, sample_weight))
         return ops.divide_no_nan(total, sum_over_replicas(count))
 
@@ -102,6 +118,7 @@ class TokenMean(keras.losses.Loss):
     def get_config(self):
         return {
             "loss": keras.saving.serialize_keras_object(self.loss),
+            "num_tokens": self.num_tokens,
             "name": self.name,
             "dtype": self.dtype,
         }

@@ -134,6 +134,16 @@ def test_given_tokenizers_are_used(write_folder):
         small(folder, target_tokenizer="abc")
 
 
+def test_both_sides_may_share_the_tokens_of_both(write_folder):
+    data = small(write_folder(), share_vocabulary=True)
+    assert data.source_tokenizer.get_vocabulary() == data.target_tokenizer.get_vocabulary()
+    sources, targets = data.texts["train"]
+    ids = data.target_tokenizer([sources[0], targets[0]])
+    assert 1 not in [token for row in ids for token in row]  # none is unknown
+    ends = data.source_tokenizer([sources[0], targets[0]])
+    assert [row[:-1] for row in ends] == list(ids) and all(row[-1] == 3 for row in ends)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

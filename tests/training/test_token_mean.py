@@ -61,6 +61,23 @@ def test_a_saved_model_has_its_loss(tmp_path):
     np.testing.assert_allclose(again.test_on_batch(TOKENS, LABELS), value, rtol=1e-6)
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_given_number_of_tokens_divides_the_sum(masked):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
+    logits = masked_model()(TOKENS) if masked else LOGITS
+    expected = keras.ops.convert_to_numpy(loss(LABELS, logits, WEIGHTS)) / 50
+    inner = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    mean = TokenMean(inner, num_tokens=50)
+    got = keras.ops.convert_to_numpy(mean(LABELS, logits, WEIGHTS))
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+    assert TokenMean.from_config(mean.get_config()).num_tokens == 50
+
+
+def test_a_number_of_tokens_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="`num_tokens` of TokenMean"):
+        TokenMean("mse", num_tokens=0)
+
+
 @pytest.mark.parametrize("reduction", ["sum", None])
 def test_a_loss_that_is_no_mean_is_refused(reduction):
     with pytest.raises(ValueError, match="must have a mean as its reduction"):
