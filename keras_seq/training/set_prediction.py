@@ -99,6 +99,11 @@ class SetPrediction(keras.Model):
             jit_compile = False
         super().compile(*args, jit_compile=jit_compile, **kwargs)
 
+    def compile_from_config(self, config):
+        """Compile a loaded model as the saved one was."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The loss of all outputs, averaged over the batch; see the class."""
         if not isinstance(y, dict) or not {"labels", "boxes"} <= set(y):
