@@ -92,6 +92,7 @@ def train(
     average=None,
     callbacks=(),
     name="model",
+    epochs=None,
     **arguments,
 ):
     """Train `model` by `keras_seq.training.resume`, and keep the weights of the best epoch.
@@ -109,17 +110,19 @@ def train(
             weights of the best epoch.
         callbacks: of the example's own.
         name: of the model among those that the example trains.
+        epochs: at most; `options.epochs` if `None`.
         **arguments: of `resume`, such as `steps_per_epoch`.
 
     Returns:
         `keras.callbacks.History` of all epochs. Its `seconds` are those of all training steps.
     """
+    epochs = epochs or options.epochs
     folder = options.output / "checkpoints" / f"{name}-{_settings_hash(options)}"
     if options.retrain and folder.exists():
         shutil.rmtree(folder)
     seconds = StepSeconds()
     choose = keras.callbacks.EarlyStopping(
-        monitor, patience=patience or options.epochs, mode=mode, restore_best_weights=True
+        monitor, patience=patience or epochs, mode=mode, restore_best_weights=True
     )
     if average is not None:
         choose = keras_seq.training.AverageCheckpoints(average)
@@ -135,7 +138,7 @@ def train(
         model,
         dataset,
         folder,
-        epochs=options.epochs,
+        epochs=epochs,
         validation_data=validation,
         callbacks=[*callbacks, *own],  # the example's first: they may add what is monitored
         verbose=1 if sys.stdout.isatty() else 2,
@@ -202,6 +205,8 @@ def export(options, model, *, inputs=None, name="model", **arguments):
         reports = [keras_seq.export.to_saved_model(model, saved_model, texts=inputs)]
         inputs = None if inputs is None else _padded_ids(model, inputs)
         model, arguments = model.generator, {"source_length": model.source_length, **arguments}
+    elif isinstance(model, keras_seq.generation.Generator):
+        reports = []
     else:
         reports = [keras_seq.export.to_saved_model(model, saved_model, inputs=inputs)]
     reports.append(keras_seq.export.to_litert(model, litert, inputs=inputs, **arguments))

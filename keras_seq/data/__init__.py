@@ -1,6 +1,7 @@
 """Datasets and text files -> tokenized, bucketed `tf.data` pipelines.
 
-Importing this package registers `date_translation` with TensorFlow Datasets, so that
+Importing this package registers `colored_shapes`, `date_translation`, `digit_scenes`,
+`fashion_scenes` and `moving_digits` with TensorFlow Datasets, so that
 `tfds.load("date_translation")` works as for any other dataset.
 """
 
@@ -22,15 +23,23 @@ from keras_seq.data._load import load, pairs
 from keras_seq.data._series import SeriesData, series
 from keras_seq.data._tagging import TaggingData, tagging
 from keras_seq.data._translation import TranslationData, translation
+from keras_seq.data.colored_shapes import ColoredShapes
 from keras_seq.data.date_translation import DateTranslation
+from keras_seq.data.digit_scenes import DigitScenes
+from keras_seq.data.fashion_scenes import FashionScenes
+from keras_seq.data.moving_digits import MovingDigits
 from keras_seq.data.tokenizers import load_tokenizer, train_tokenizer
 
 __all__ = [
     "CaptionData",
     "ClassificationData",
+    "ColoredShapes",
     "DateTranslation",
+    "DigitScenes",
+    "FashionScenes",
     "ImageData",
     "LanguageModelData",
+    "MovingDigits",
     "SeriesData",
     "TaggingData",
     "TranslationData",

@@ -3,6 +3,7 @@
 import itertools
 
 from keras_seq.data.tokenizers import END_ID, PAD_ID, START_ID
+from keras_seq.data.tokenizers._kinds import check_kind
 
 
 def check_positive(**numbers):
@@ -56,6 +57,19 @@ def check_one_of(argument, value, choices):
         raise ValueError(
             f"`{argument}` must be one of {', '.join(map(repr, choices))}. Received: {value!r}"
         )
+
+
+def check_errors(errors):
+    if errors not in ("raise", "skip"):
+        raise ValueError(f"`errors` must be 'raise' or 'skip'. Received: {errors!r}")
+
+
+def check_kind_or_tokenizer(argument, tokenizer):
+    """Refuses what is neither a kind of `train_tokenizer` nor a tokenizer without an end id."""
+    if tokenizer is None or isinstance(tokenizer, str):
+        check_kind(argument, tokenizer)
+    else:
+        check_tokenizer(argument, tokenizer, ends=False)
 
 
 def check_tokenizer(argument, tokenizer, ends):

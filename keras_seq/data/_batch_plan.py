@@ -15,7 +15,7 @@ class BatchPlan:
         key: (N,) integers.
         starts, sizes: (K,) integers.
         lengths: (K, C) integers: what each of C columns is padded to.
-        padding: share of the places of a pass that hold nothing, 0 to 1.
+        padding: fraction of the places of a pass that hold nothing, 0 to 1.
     """
 
     def __init__(self, key, starts, sizes, lengths, row_lengths):

@@ -5,22 +5,26 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from keras_seq.data._arguments import check_one_of, check_positive, check_tokenizer
+from keras_seq.data._arguments import (
+    check_errors,
+    check_kind_or_tokenizer,
+    check_one_of,
+    check_positive,
+)
 from keras_seq.data._caption_folder import CaptionFolder
 from keras_seq.data._image_records import (
     check_image_size,
     default_image,
     is_image,
     prepared,
-    read_records,
+    read_splits,
 )
 from keras_seq.data._row_batches import RowBatches
-from keras_seq.data._source import check_errors, is_text, open_source
+from keras_seq.data._source import is_text, open_source
 from keras_seq.data._splits import complete, pick
-from keras_seq.data._task_data import SplitSummary, TaskData, share_unknown
+from keras_seq.data._task_data import SplitSummary, TaskData, unknown_fraction
 from keras_seq.data._texts import shifted, tokenize
 from keras_seq.data.tokenizers import END_ID, PAD_ID, START_ID, UNKNOWN_ID, train_tokenizer
-from keras_seq.data.tokenizers._kinds import check_kind
 
 _LONGEST_DEFAULT = 128
 
@@ -187,10 +191,7 @@ def captions(
     batches = RowBatches(
         batch_size, max_tokens, length_buckets, static_shapes, seed, 32, "captions"
     )
-    if isinstance(tokenizer, str):
-        check_kind("tokenizer", tokenizer)
-    else:
-        check_tokenizer("tokenizer", tokenizer, ends=False)
+    check_kind_or_tokenizer("tokenizer", tokenizer)
     image_size = check_image_size(image_size)
 
     folder = CaptionFolder()
@@ -199,27 +200,21 @@ def captions(
     is_right = is_text if folder.files else is_image
     image = source.column("image", image, keys[0] or default_image(source), is_right, "images")
     text = source.column("text", text, keys[1], _is_texts, "texts")
-    columns, dropped, shape = _read(source, image, text, image_size, errors, folder.files)
+    columns, dropped = _read(source, image, text, image_size, errors, folder.files)
     columns = complete(columns, "key", dropped)
     columns["train"] = {n: items[:train_examples] for n, items in columns["train"].items()}
     texts = {split: column[text] for split, column in columns.items()}
+    flat = {split: [t for image in images for t in image] for split, images in texts.items()}
     if isinstance(tokenizer, str):
-        flat = [caption for image in texts["train"] for caption in image]
-        tokenizer = train_tokenizer(flat, tokenizer, vocabulary_size, lowercase)
+        tokenizer = train_tokenizer(flat["train"], tokenizer, vocabulary_size, lowercase)
+    ids = {s: tokenize(tokenizer, t, f"{s} captions", end=True) for s, t in flat.items()}
+    length = batches.length(text_length, int(ids["train"].lengths.max()), _LONGEST_DEFAULT)
 
-    ids, image_of = {}, {}
-    for split, of_images in texts.items():
-        flat = [caption for image in of_images for caption in image]
-        ids[split] = tokenize(tokenizer, flat, f"{split} captions")
-        image_of[split] = np.repeat(np.arange(len(of_images)), [len(t) for t in of_images])
-    length = _length(text_length, ids["train"], batches.longest_bucket)
-    for split in ids:
-        fits = ids[split].lengths < length
-        dropped[split]["too_long"] = int((~fits).sum())
-        ids[split], image_of[split] = ids[split].where(fits), image_of[split][fits]
-
-    pipelines, summaries, pixels = {}, {}, {}
+    pipelines, summaries, pixels, image_of = {}, {}, {}, {}
     for split, pieces in ids.items():
+        fits = pieces.lengths <= length
+        dropped[split]["too_long"] = int((~fits).sum())
+        pieces, image_of[split] = pieces.where(fits), _image_of(texts[split])[fits]
         pixels[split] = np.stack(columns[split]["image"])
         drawn = split == "train" and captions_per_image == "one"
         make_fill = _fill_drawn if drawn else _fill
@@ -230,8 +225,9 @@ def captions(
             else:
                 batches.choose_shapes(lengths, (length,))
         pipelines[split], plan = batches.make(split, lengths, fill)
-        unknown = share_unknown(pieces.values, UNKNOWN_ID)
+        unknown = unknown_fraction(pieces.values, UNKNOWN_ID)
         summaries[split] = SplitSummary.of_plan(plan, dropped[split], lengths[:, 0], unknown)
+    shape = pixels["train"].shape[1:]
     size = " x ".join(map(str, shape))
     return CaptionData(
         **pipelines,
@@ -239,7 +235,7 @@ def captions(
         summaries=summaries,
         sample=(
             f"image of {size}, {texts['train'][0][0]!r}",
-            f"float32 {shape}, {[START_ID, *ids['train'][0].tolist()]}",
+            f"float32 {shape}, {[START_ID, *ids['train'][0][:-1].tolist()]}",
         ),
         pixels=pixels,
         texts=texts,
@@ -247,7 +243,7 @@ def captions(
         tokenizer=tokenizer,
         image_shape=shape,
         text_length=length,
-        shapes=batches.shapes and [shape[0] for shape in batches.shapes],
+        shapes=batches.shapes and [length for (length,) in batches.shapes],
         vocabulary_size=tokenizer.vocabulary_size(),
         captions_per_image=captions_per_image,
     )
@@ -259,7 +255,7 @@ def _is_texts(spec):
 
 
 def _read(source, image, text, image_size, errors, files):
-    """Images, lists of captions, and keys of each split; counts of what was left out; (H, W, C)."""
+    """Images, lists of captions, and keys of each split; and counts of what was left out."""
 
     def check(record):
         try:
@@ -267,19 +263,10 @@ def _read(source, image, text, image_size, errors, files):
         except UnicodeDecodeError as error:
             return "not_utf8", f"must have UTF-8 in column {text!r}. Received: {error.object[:40]}"
 
-    columns, dropped, shape = {}, {}, None
-    for split in sorted(source.splits, key=lambda split: split != "train"):
-        dropped[split] = {}
-        records, shape = read_records(
-            source,
-            split,
-            prepared(source.splits[split], image, [text], image_size),
-            check,
-            dropped[split],
-            shape=shape,
-            files=files.get(split, ()),
-            errors=errors,
-        )
+    datasets = {s: prepared(d, image, [text], image_size) for s, d in source.splits.items()}
+    columns, dropped = {}, {}
+    read = read_splits(source, datasets, check, dropped, files=files, errors=errors)
+    for split, records, _ in read:
         full = [[t for t in captions if t.strip()] for captions in records[text]]
         dropped[split]["empty"] = sum(map(len, records[text])) - sum(map(len, full))
         dropped[split]["without_captions"] = sum(not captions for captions in full)
@@ -290,14 +277,12 @@ def _read(source, image, text, image_size, errors, files):
                 f"The split {split!r} of {source.name!r} must have captions in column {text!r}. "
                 f"Received: none that is not empty"
             )
-    return columns, dropped, shape
+    return columns, dropped
 
 
-def _length(length, ids, limit):
-    if length is None:
-        longest = int(ids.lengths.max(initial=0)) + 1
-        length = min(-(-longest // 8) * 8, limit or _LONGEST_DEFAULT)
-    return min(length, limit or length)
+def _image_of(texts):
+    """(N,) integers: the image of each caption."""
+    return np.repeat(np.arange(len(texts)), [len(captions) for captions in texts])
 
 
 def _fill(pixels, image_of, pieces):
@@ -311,7 +296,7 @@ def _fill(pixels, image_of, pieces):
         images = tf.image.convert_image_dtype(images, "float32")
         return {"image": images, "text": inputs}, labels, weights
 
-    return fill, pieces.lengths[:, None] + 1
+    return fill, pieces.lengths[:, None]
 
 
 def _fill_drawn(pixels, image_of, pieces):
@@ -324,8 +309,8 @@ def _fill_drawn(pixels, image_of, pieces):
 
     def fill(rows, lengths, key):
         seed = tf.stack([key[0], key[1] + rows[0]])  # another in each pass and batch
-        share = tf.random.stateless_uniform(tf.shape(rows), seed)
-        which = tf.floor(share * tf.gather(counts, rows))
+        drawn = tf.random.stateless_uniform(tf.shape(rows), seed)
+        which = tf.floor(drawn * tf.gather(counts, rows))
         captions = tf.gather(begins, rows) + tf.cast(which, begins.dtype)
         return of_captions(tf.ensure_shape(captions, rows.shape), lengths, key)
 

@@ -7,15 +7,22 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from keras_seq.data._arguments import check_one_of, check_positive, check_tokenizer
+from keras_seq.data._arguments import (
+    check_errors,
+    check_kind_or_tokenizer,
+    check_one_of,
+    check_positive,
+)
+from keras_seq.data._labeled_rows import labeled_batches
 from keras_seq.data._labels import class_numbers, facts_of_classes, is_label
 from keras_seq.data._ragged import Ragged
+from keras_seq.data._read_columns import read_columns
 from keras_seq.data._row_batches import RowBatches
-from keras_seq.data._source import check_errors, is_text, open_source, read_columns
+from keras_seq.data._source import is_text, open_source
 from keras_seq.data._splits import ALIASES, complete, pick
-from keras_seq.data._task_data import SplitSummary, TaskData, share_unknown
+from keras_seq.data._task_data import TaskData
 from keras_seq.data._texts import tokenize
-from keras_seq.data.tokenizers import PAD_ID, UNKNOWN_ID, train_tokenizer
+from keras_seq.data.tokenizers import PAD_ID, train_tokenizer
 
 TOO_LONG = ("drop", "keep_first", "keep_last")
 
@@ -140,8 +147,7 @@ def classification(
     batches = RowBatches(
         batch_size, max_tokens, length_buckets, static_shapes, seed, 32, "examples"
     )
-    if not isinstance(tokenizer, str):
-        check_tokenizer("tokenizer", tokenizer, ends=False)
+    check_kind_or_tokenizer("tokenizer", tokenizer)
 
     source = open_source(dataset, data_dir, read_class_folders)
     keys = source.supervised or ("text", "label")
@@ -175,30 +181,23 @@ def classification(
             tokenizer = train_tokenizer(texts["train"], tokenizer, vocabulary_size, lowercase)
         rows = {s: tokenize(tokenizer, t, f"the {s} split") for s, t in texts.items()}
 
-    longest = max(int(rows[s].lengths.max(initial=1)) for s in ("train", "validation"))
-    length = min(sequence_length or longest, batches.longest_bucket or longest)
-    datasets, summaries = {}, {}
-    for split, sequences in rows.items():
-        fits = sequences.lengths <= length
-        dropped[split]["too_long" if too_long == "drop" else "cut"] = int((~fits).sum())
-        classes = columns[split]["label"]
-        if too_long == "drop":
-            sequences, classes = sequences.where(fits), classes[fits]
-        else:
-            sequences = sequences.shortened(length, too_long.removeprefix("keep_"))
-        if split == "train":
-            batches.choose_shapes(sequences.lengths[:, None], (length,))
-        datasets[split], plan = batches.make(
-            split, sequences.lengths[:, None], _filler(sequences, classes)
-        )
-        unknown = share_unknown(sequences.values, UNKNOWN_ID) if of_text else None
-        summaries[split] = SplitSummary.of_plan(plan, dropped[split], sequences.lengths, unknown)
+    labels = {split: c["label"] for split, c in columns.items()}
+    pipelines, summaries, length = labeled_batches(
+        rows,
+        labels,
+        _filler,
+        dropped,
+        batches,
+        sequence_length,
+        too_long=too_long,
+        of_tokens=of_text,
+    )
     first = f"{columns['train']['inputs'][0]}"
     return ClassificationData(
-        **datasets,
+        **pipelines,
         dataset=source.name,
         summaries=summaries,
-        sample=(first, f"{rows['train'][0][:12].tolist()}, ... -> {columns['train']['label'][0]}"),
+        sample=(first, f"{rows['train'][0][:12].tolist()}, ... -> {labels['train'][0]}"),
         texts=texts,
         tokenizer=tokenizer,
         sequence_length=length,

@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from keras_seq.data._pipeline import WORKERS
+from keras_seq.data._progress import progress_bar
 from keras_seq.data._splits import our_splits
 
 _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
@@ -138,30 +139,44 @@ def _resized(pixels, size):
     return tf.cast(resized, pixels.dtype)
 
 
-def read_records(
-    source, split, dataset, check, dropped, *, shape=None, files=(), errors="raise", keep=True
-):
-    """Reads the records of a split and checks them.
+def read_splits(source, datasets, check, dropped, *, files, errors="raise", keep=True):
+    """Reads the records of all splits, train first, and checks them.
 
     Args:
         source: the `Source`, for messages.
-        split: its name.
-        dataset: of `prepared`.
+        datasets: dict from split to a dataset of `prepared`.
         check: function from a record to `None`, or `(reason, message)` where it cannot be used.
-        dropped: dict of counts by reason, which is added to.
-        shape: `(H, W, C)` that images must have; `None` takes the first one's.
-        files: names of the records' files, if they are files.
+        dropped: dict, which gets the counts of each split by reason.
+        files: dict from split to the names of the records' files, if they are files.
         errors: `"raise"`, or `"skip"` to leave out and count.
         keep: whether the images are kept.
 
-    Returns:
-        `(columns, shape)`. The first is a dict from column to a list: `record`, the number of each
-        record; `key`, bytes that stand for the image's content; and of each column, but for the
-        images without `keep`.
+    Yields:
+        `(split, columns, shape)`. Columns are a dict from column to a list: `record`, the number of
+        each record; `key`, bytes that stand for the image's content; and of each column, but for
+        the images without `keep`. The shape is that of the first image, `(H, W, C)`.
 
     Raises:
         ValueError: if a record cannot be used; it names the record.
     """
+    shape = None
+    for split in sorted(datasets, key=lambda split: split != "train"):
+        dropped[split] = {}
+        columns, shape = _read(
+            source,
+            split,
+            datasets[split],
+            check,
+            dropped[split],
+            shape,
+            files.get(split, ()),
+            errors,
+            keep,
+        )
+        yield split, columns, shape
+
+
+def _read(source, split, dataset, check, dropped, shape, files, errors, keep):
     columns = {name: [] for name in dataset.element_spec if keep or name != "image"}
     columns.update(record=[], key=[])
     for number, record in _records(dataset, source.sizes.get(split), f"Reading {split}"):
@@ -196,13 +211,11 @@ def read_records(
 
 def _records(dataset, count, what):
     """Yields `(number, record)`, records as dicts of arrays, or as the error of reading them."""
-    import tqdm
-
     options = tf.data.Options()
     options.autotune.enabled = False
     dataset = dataset.with_options(options)
     number = 0
-    with tqdm.tqdm(total=count, desc=what, unit="image", delay=2.0, leave=False) as bar:
+    with progress_bar(what, count, "images", delay=2.0, leave=False) as bar:
         if all(spec.shape.is_fully_defined() for spec in dataset.element_spec.values()):
             try:
                 for batch in dataset.batch(_BATCH).prefetch(1).as_numpy_iterator():

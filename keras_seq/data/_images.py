@@ -1,15 +1,18 @@
 """Images -> labels, patches for a Vision Transformer, or tokens for an autoregressive model."""
 
 import dataclasses
-import hashlib
 import os
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from keras_seq.data._arguments import check_one_of, check_positive
-from keras_seq.data._batch_plan import plan_batches
+from keras_seq.data._arguments import check_errors, check_one_of, check_positive
+from keras_seq.data._image_batches import (
+    batches_in_memory,
+    cache_path,
+    chosen_records,
+    streamed_batches,
+)
 from keras_seq.data._image_layouts import LAYOUTS, check_patches, form_of, restored
 from keras_seq.data._image_records import (
     ImageFolder,
@@ -17,12 +20,10 @@ from keras_seq.data._image_records import (
     default_image,
     is_image,
     prepared,
-    read_records,
+    read_splits,
 )
-from keras_seq.data._pipeline import make_dataset
-from keras_seq.data._source import check_errors, is_number, is_text, open_source
+from keras_seq.data._source import is_number, is_text, open_source
 from keras_seq.data._splits import complete
-from keras_seq.data._streaming import copied, stream
 from keras_seq.data._task_data import SplitSummary, TaskData
 
 
@@ -198,18 +199,9 @@ def images(
     assert patches.shape == (16, 16, 49) and labels.shape == (16,)
     ```
     """
-    check_one_of("layout", layout, LAYOUTS)
     check_errors(errors)
-    check_positive(
-        batch_size=batch_size, patch_size=patch_size, train_examples=train_examples, levels=levels
-    )
-    if (patch_size is None) == (layout == "patches"):
-        raise ValueError(
-            "`patch_size` must be given for the layout 'patches', and for no other. Received: "
-            f"{patch_size} for {layout!r}"
-        )
-    if not 2 <= levels <= 256:
-        raise ValueError(f"`levels` must be 2 to 256. Received: {levels}")
+    check_positive(batch_size=batch_size, train_examples=train_examples)
+    _check_layout(layout, patch_size, levels)
     image_size = check_image_size(image_size)
     if not (cache is None or isinstance(cache, (str, os.PathLike))):
         raise TypeError(f"`cache` must be 'memory', a folder or None. Received: {cache!r}")
@@ -219,68 +211,51 @@ def images(
     keys = source.supervised or (None, None)
     is_right = is_text if folder.files else is_image
     image = source.column("image", image, keys[0] or default_image(source), is_right, "images")
-    others, names = [], None
+    others, names = [], []
     if layout != "tokens":
         label = source.column("label", label, keys[1], is_number, "labels, integers")
-        others, names = [label], class_names or folder.class_names or _names(source, label)
+        others = [label]
+        names += class_names or folder.class_names or _names(source, label)
     records = {s: prepared(d, image, others, image_size) for s, d in source.splits.items()}
-    splits, dropped, shape = {}, {}, None
-    for split in sorted(records, key=lambda split: split != "train"):
-        dropped[split] = {}
-        splits[split], shape = read_records(
-            source,
-            split,
-            records[split],
-            _label_check(label, names) if others else lambda record: None,
-            dropped[split],
-            shape=shape,
-            files=folder.files.get(split, ()),
-            errors=errors,
-            keep=cache == "memory",
-        )
+    splits, dropped = {}, {}
+    for split, columns, shape in read_splits(
+        source,
+        records,
+        _label_check(label, names) if others else lambda record: None,
+        dropped,
+        files=folder.files,
+        errors=errors,
+        keep=cache == "memory",
+    ):
+        check_patches(shape, patch_size)
+        splits[split] = columns
         if others and not names:  # the training labels say how many there are
-            names = [str(i) for i in range(1 + int(max(splits[split][label])))]
-    check_patches(shape, patch_size)
+            names += [str(i) for i in range(1 + int(max(columns[label])))]
     splits = complete(splits, "key", dropped)
-    if train_examples is not None:
-        splits["train"] = {n: items[:train_examples] for n, items in splits["train"].items()}
+    splits["train"] = {n: items[:train_examples] for n, items in splits["train"].items()}
+    _check_batch_size(batch_size, len(splits["train"]["record"]))
 
     form = form_of(layout, patch_size, levels)
     pipelines, summaries, pixels, labels = {}, {}, {}, {}
     for split, columns in splits.items():
-        train, count = split == "train", len(columns["record"])
-        if train and count < batch_size:
-            raise ValueError(
-                f"`batch_size` must be at most {count}, the number of training images. Received: "
-                f"{batch_size}"
-            )
+        count, order = len(columns["record"]), {"shuffle": split == "train", "seed": seed}
         if others:
             labels[split] = np.array(columns[label], "int32")
         if cache == "memory":
             pixels[split] = np.stack(columns["image"])
-            plan = plan_batches(
-                np.ones((count, 1), "int64"), batch_size=batch_size, shapes=[(1,)], drop_last=train
+            pipelines[split], first = batches_in_memory(
+                form, pixels[split], labels.get(split), batch_size, **order
             )
-            fill = _fill(form, pixels[split], labels.get(split))
-            pipelines[split] = make_dataset(plan, fill, shuffle=train, seed=seed)
-            batches, first = len(plan), fill(np.array([0]), None, None)
         else:
-            origin = split if split in source.splits else "train"
-            chosen = _chosen(source.splits[origin], columns["record"])
-            chosen = _of_shape(prepared(chosen, image, others, image_size), shape)
-            if cache is not None:
-                content = [*columns["key"], labels.get(split, shape)]
-                chosen = copied(chosen, _cache_path(cache, split, content))
-
-            def fill(row):
-                return form(row["image"], *(tf.cast(row[name], "int32") for name in others))
-
-            pipelines[split], batches = stream(
-                chosen, fill, count, batch_size, shuffle=train, seed=seed
+            chosen = source.splits[split if split in source.splits else "train"]
+            chosen = prepared(chosen_records(chosen, columns["record"]), image, others, image_size)
+            path = cache and cache_path(cache, split, [*columns["key"], labels.get(split, shape)])
+            pipelines[split], first = streamed_batches(
+                form, chosen, others, shape, path, count, batch_size, **order
             )
-            first = fill(next(iter(chosen.batch(1))))
+        batches = len(pipelines[split])
         summaries[split] = SplitSummary(count, dropped[split], batches, np.ones(count, "int64"))
-        if train:
+        if split == "train":
             sample = _sample(*first, shape, names)
     return ImageData(
         **pipelines,
@@ -297,58 +272,42 @@ def images(
     )
 
 
+def _check_layout(layout, patch_size, levels):
+    check_one_of("layout", layout, LAYOUTS)
+    check_positive(patch_size=patch_size, levels=levels)
+    if (patch_size is None) == (layout == "patches"):
+        raise ValueError(
+            "`patch_size` must be given for the layout 'patches', and for no other. Received: "
+            f"{patch_size} for {layout!r}"
+        )
+    if levels is None or not 2 <= levels <= 256:
+        raise ValueError(f"`levels` must be 2 to 256. Received: {levels}")
+
+
+def _check_batch_size(batch_size, count):
+    if count < batch_size:
+        raise ValueError(
+            f"`batch_size` must be at most {count}, the number of training images. Received: "
+            f"{batch_size}"
+        )
+
+
 def _names(source, label):
-    """Names of the classes as TFDS has them, or `None`."""
+    """Names of the classes as TFDS has them, if it does."""
     feature = source.features.get(label)
-    return list(feature.names) if isinstance(feature, tfds.features.ClassLabel) else None
+    return feature.names if isinstance(feature, tfds.features.ClassLabel) else []
 
 
 def _label_check(label, names):
     """Function from a record to what is wrong with its label, or `None`."""
-    count = len(names) if names else np.inf
 
     def check(record):
-        if 0 <= record[label] < count:
+        if 0 <= record[label] < (len(names) or np.inf):
             return None
-        limit = f"0 to {count - 1}, the numbers of the classes" if names else "0 or more"
+        limit = f"0 to {len(names) - 1}, the numbers of the classes" if names else "0 or more"
         return "unknown_label", f"must have a label of {limit}. Received: {record[label]}"
 
     return check
-
-
-def _fill(form, pixels, labels):
-    pixels = tf.constant(pixels)
-    others = [] if labels is None else [tf.constant(labels)]
-
-    def fill(rows, lengths, key):
-        return form(tf.gather(pixels, rows), *(tf.gather(column, rows) for column in others))
-
-    return fill
-
-
-def _of_shape(dataset, shape):
-    return dataset.map(lambda row: {**row, "image": tf.ensure_shape(row["image"], shape)})
-
-
-def _chosen(dataset, records):
-    """The records of these numbers, in order."""
-    keep = np.zeros(max(records) + 2, bool)
-    keep[records] = True
-    keep, last = tf.constant(keep), len(keep) - 1
-
-    def is_chosen(number, row):
-        return tf.gather(keep, tf.minimum(number, last))
-
-    return dataset.enumerate().filter(is_chosen).map(lambda number, row: row)
-
-
-def _cache_path(folder, split, content):
-    """Of a split's copy: another content has another name."""
-    os.makedirs(folder, exist_ok=True)
-    digest = hashlib.blake2b(digest_size=16)
-    for item in content:
-        digest.update(item if isinstance(item, bytes) else np.asarray(item).tobytes())
-    return os.path.join(os.fspath(folder), f"{split}-{digest.hexdigest()}")
 
 
 def _sample(x, y, shape, names):

@@ -2,17 +2,24 @@
 
 import dataclasses
 
-from keras_seq.data._arguments import check_one_of, check_positive, check_tokenizer
+from keras_seq.data._arguments import (
+    check_errors,
+    check_kind_or_tokenizer,
+    check_one_of,
+    check_positive,
+)
+from keras_seq.data._read_columns import read_columns
 from keras_seq.data._row_batches import RowBatches
-from keras_seq.data._source import check_errors, is_text, open_source, read_columns
+from keras_seq.data._source import is_text, open_source
 from keras_seq.data._splits import complete
-from keras_seq.data._task_data import TaskData
-from keras_seq.data._text_layouts import LAYOUTS, longest_document
+from keras_seq.data._task_data import TaskData, unknown_fraction
+from keras_seq.data._text_layouts import LAYOUTS
 from keras_seq.data._texts import read_text_files, tokenize
 from keras_seq.data._token_files import tokens_on_disk
-from keras_seq.data.tokenizers import END_ID, PAD_ID, START_ID, train_tokenizer
+from keras_seq.data.tokenizers import END_ID, PAD_ID, START_ID, UNKNOWN_ID, train_tokenizer
 
 _HELD_OUT = 0.05  # of a single text, for each split that is missing
+_LONGEST_DOCUMENT = 1024
 
 
 @dataclasses.dataclass(repr=False, kw_only=True)
@@ -113,7 +120,7 @@ def language_model(
         seed: int; the order of the training rows.
         train_examples: keep the first so many training documents only.
         cache: `"memory"`, or a folder for the token ids of texts larger than that: they are
-            tokenized once, a thousand texts at a time, and batches are read from there (not with
+            tokenized once, some at a time, and batches are read from there (not with
             `"carried"`; with `"packed"` rows are made in memory). The tokenizer is then trained on
             the first 64 Mi characters.
         errors: `"raise"`, or `"skip"` to leave out and count records that cannot be read.
@@ -157,16 +164,16 @@ def language_model(
             "`cache` must be 'memory' for layout='carried', which keeps the text there. Received: "
             f"{cache!r}"
         )
-    if not isinstance(tokenizer, str):
-        check_tokenizer("tokenizer", tokenizer, ends=False)
+    check_kind_or_tokenizer("tokenizer", tokenizer)
     source = open_source(dataset, data_dir, read_text_files)
     text = source.column("text", text, next(iter(source.supervised), None), is_text, "text")
     options = {"vocabulary_size": vocabulary_size, "lowercase": lowercase}
     if cache != "memory":
-        ids, tokenizer, dropped, first = tokens_on_disk(
+        ids, tokenizer, notes = tokens_on_disk(
             source, text, cache, tokenizer, options, errors, train_examples
         )
-        texts = {}
+        texts, first = {}, notes["sample"]
+        dropped, unknown = notes["dropped"], notes["unknown"]
     else:
         columns, dropped = read_columns(source, [text], errors=errors, texts=[text])
         texts = {split: _without_empty(c[text], dropped[split]) for split, c in columns.items()}
@@ -178,18 +185,21 @@ def language_model(
             split: tokenize(tokenizer, t, f"the {split} split", end=True)
             for split, t in texts.items()
         }
+        unknown = {split: unknown_fraction(d.values, UNKNOWN_ID) for split, d in ids.items()}
         first = texts["train"][0]
 
-    length = sequence_length or (longest_document(ids) if layout == "documents" else 128)
     if layout == "documents":
-        length = min(length, batches.longest_bucket or length)
+        longest = max(int(ids[s].lengths.max(initial=0)) for s in ("train", "validation"))
+        length = batches.length(sequence_length, longest, _LONGEST_DOCUMENT)
     else:
+        length = sequence_length or 128
         batches.shapes = [(length,)]
     pipelines, summaries = {}, {}
     for split, documents in ids.items():
         pipelines[split], summaries[split] = LAYOUTS[layout](
             split, documents, length, batches, dropped[split]
         )
+        summaries[split].unknown = unknown[split]
     return LanguageModelData(
         **pipelines,
         dataset=source.name,

@@ -38,6 +38,19 @@ class RowBatches:
         """The last bucket, or `None`."""
         return self.buckets[-1] if self.buckets else None
 
+    def length(self, given, longest, most):
+        """The greatest length of a row.
+
+        Args:
+            given: what the user passed, or `None` for the longest row, up to a multiple of 8.
+            longest: length of the longest row.
+            most: limit where there are neither a given length nor buckets.
+        """
+        limit = self.longest_bucket
+        if given is None:
+            given = min(-(-longest // 8) * 8, limit or most)
+        return min(given, limit or given)
+
     def rows(self, length):
         """Rows of a batch whose rows all have one length."""
         check_budget(self.sizes["max_tokens"], length)

@@ -5,12 +5,11 @@ import os
 
 import numpy as np
 
-from keras_seq.data._arguments import check_one_of, check_positive
+from keras_seq.data._arguments import check_errors, check_one_of, check_positive
 from keras_seq.data._batch_plan import plan_batches
 from keras_seq.data._pipeline import make_dataset
 from keras_seq.data._series_table import read_tables
 from keras_seq.data._series_windows import filler, find_segments, find_starts, statistics
-from keras_seq.data._source import check_errors
 from keras_seq.data._task_data import SplitSummary, TaskData
 
 

@@ -7,7 +7,8 @@ import os
 
 import numpy as np
 
-from keras_seq.data._source import open_source, read_columns
+from keras_seq.data._read_columns import read_columns
+from keras_seq.data._source import open_source
 from keras_seq.data._splits import ALIASES, our_splits
 
 _DATE_NAMES = ("date", "datetime", "time", "timestamp")

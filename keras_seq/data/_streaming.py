@@ -24,8 +24,8 @@ def stream(records, fill, count, batch_size, *, shuffle=False, seed=0):
         seed: int; which orders.
 
     Returns:
-        `(dataset, batches)`: a `tf.data.Dataset` of known cardinality and that number. Its
-        `from_step` is as in `make_dataset`, but reads what it leaves out of the first pass.
+        A `tf.data.Dataset` of known cardinality. Its `from_step` is as in `make_dataset`, but reads
+        what it leaves out of the first pass.
     """
     batches = count // batch_size if shuffle else -(-count // batch_size)
     sizes = [
@@ -59,7 +59,7 @@ def stream(records, fill, count, batch_size, *, shuffle=False, seed=0):
     dataset = passes.flat_map(lambda number: epoch(number, 0))
     dataset = finish(dataset.apply(tf.data.experimental.assert_cardinality(batches)))
     dataset.from_step = from_step
-    return dataset, batches
+    return dataset
 
 
 def _shuffled(rows, key):

@@ -6,15 +6,17 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from keras_seq.data._arguments import check_positive, check_tokenizer
+from keras_seq.data._arguments import check_errors, check_positive, check_tokenizer
+from keras_seq.data._labeled_rows import labeled_batches
 from keras_seq.data._labels import class_numbers, facts_of_classes
 from keras_seq.data._ragged import Ragged
+from keras_seq.data._read_columns import read_columns
 from keras_seq.data._row_batches import RowBatches
-from keras_seq.data._source import check_errors, open_source, read_columns
+from keras_seq.data._source import open_source
 from keras_seq.data._splits import ALIASES, complete, pick
-from keras_seq.data._task_data import SplitSummary, TaskData, share_unknown
+from keras_seq.data._task_data import TaskData
 from keras_seq.data._texts import tokenize
-from keras_seq.data.tokenizers import PAD_ID, UNKNOWN_ID, train_tokenizer
+from keras_seq.data.tokenizers import PAD_ID, train_tokenizer
 
 
 @dataclasses.dataclass(repr=False, kw_only=True)
@@ -69,8 +71,9 @@ def tagging(
     """Makes batches for a model that gives every step of a sequence a label.
 
     The steps are words, each of which is one token, or numbers of any shape, such as the frames of
-    a clip. Rows are padded at the right. The vocabulary is that of the train split alone. A missing
-    validation or test split is held out of it, by a hash of the content.
+    a clip; pixels (uint8) become floats in 0 to 1, batch by batch. Rows are padded at the right.
+    The vocabulary is that of the train split alone. A missing validation or test split is held out
+    of it, by a hash of the content.
 
     Args:
         dataset: name of a TFDS dataset; a folder with `train.txt` and perhaps `validation.txt` and
@@ -134,7 +137,7 @@ def tagging(
     of_words = source.spec[inputs].dtype == tf.string
     columns, dropped = read_columns(source, [inputs, labels], errors=errors)
     for split, c in columns.items():
-        steps = [_words(x) if of_words else np.asarray(x, "float32") for x in c[inputs]]
+        steps = [_words(x) if of_words else _numbers(x) for x in c[inputs]]
         names = [_words(y) if _is_string(y) else y for y in c[labels]]
         equal = _equal_lengths(source, split, steps, names, errors, dropped[split])
         columns[split] = {"inputs": pick(steps, equal), "labels": pick(names, equal)}
@@ -163,24 +166,14 @@ def tagging(
         for split, sequences in rows.items():
             _check_one_each(tokenizer, sequences, columns[split]["inputs"])
 
-    longest = max(int(rows[s].lengths.max(initial=1)) for s in ("train", "validation"))
-    length = min(sequence_length or longest, batches.longest_bucket or longest)
-    datasets, summaries = {}, {}
-    for split, sequences in rows.items():
-        fits = sequences.lengths <= length
-        dropped[split]["too_long"] = int((~fits).sum())
-        sequences = sequences.where(fits)
-        classes = Ragged.of(columns[split]["labels"]).where(fits)
-        lengths = sequences.lengths[:, None]
-        if split == "train":
-            batches.choose_shapes(lengths, (length,))
-        datasets[split], plan = batches.make(split, lengths, _filler(sequences, classes))
-        unknown = share_unknown(sequences.values, UNKNOWN_ID) if of_words else None
-        summaries[split] = SplitSummary.of_plan(plan, dropped[split], lengths[:, 0], unknown)
+    classes = {split: c["labels"] for split, c in columns.items()}
+    pipelines, summaries, length = labeled_batches(
+        rows, classes, _filler, dropped, batches, sequence_length, of_tokens=of_words
+    )
     before = columns["train"]["inputs"][0]
-    after = f"{rows['train'][0][:12].tolist()} -> {columns['train']['labels'][0][:12].tolist()}"
+    after = f"{rows['train'][0][:12].tolist()} -> {classes['train'][0][:12].tolist()}"
     return TaggingData(
-        **datasets,
+        **pipelines,
         dataset=source.name,
         summaries=summaries,
         sample=(" ".join(before) if of_words else f"numbers {before.shape}", after),
@@ -194,6 +187,12 @@ def tagging(
 
 def _is_string(value):
     return isinstance(value, (bytes, str)) or np.asarray(value).dtype.kind in "OSU"
+
+
+def _numbers(value):
+    """Pixels as they are, a byte each; other numbers as floats."""
+    value = np.asarray(value)
+    return value if value.dtype == np.uint8 else value.astype("float32")
 
 
 def _words(value):
@@ -240,13 +239,16 @@ def _check_one_each(tokenizer, sequences, words):
 
 
 def _filler(sequences, classes):
-    inputs, labels = sequences.padded(), classes.padded()
+    inputs, labels = sequences.padded(), Ragged.of(classes).padded()
     ends = tf.constant(sequences.lengths)
 
     def fill(rows, lengths, key):
         length = lengths[0]
         is_step = tf.range(length, dtype="int64") < tf.gather(ends, rows)[:, None]
-        return inputs(rows, length), labels(rows, length), tf.cast(is_step, "float32")
+        steps = inputs(rows, length)
+        if steps.dtype == tf.uint8:
+            steps = tf.image.convert_image_dtype(steps, "float32")
+        return steps, labels(rows, length), tf.cast(is_step, "float32")
 
     return fill
 

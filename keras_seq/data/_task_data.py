@@ -19,8 +19,8 @@ class SplitSummary:
             it.
         batches: batches in a pass.
         lengths: (N,) integers: the length of each example, before padding.
-        padding: share of the places of a pass that hold padding, 0 to 1.
-        unknown: share of the tokens that the vocabulary lacks, 0 to 1, or `None`.
+        padding: fraction of the places of a pass that hold padding, 0 to 1.
+        unknown: fraction of the tokens that the vocabulary lacks, 0 to 1, or `None`.
     """
 
     examples: int
@@ -125,8 +125,8 @@ class TaskData:
         return "\n".join(lines)
 
 
-def share_unknown(ids, unknown_id):
-    """Share of the ids that are the unknown one, or `None` of no ids."""
+def unknown_fraction(ids, unknown_id):
+    """Fraction of the ids that are the unknown one, or `None` of no ids."""
     return float(np.mean(ids == unknown_id)) if len(ids) else None
 
 

@@ -10,15 +10,10 @@ import tensorflow as tf
 from keras_seq.data._packing import cut, fill_rows, pack
 from keras_seq.data._pipeline import finish
 from keras_seq.data._ragged import taker
-from keras_seq.data._task_data import SplitSummary, share_unknown
-from keras_seq.data.tokenizers import PAD_ID, START_ID, UNKNOWN_ID
+from keras_seq.data._task_data import SplitSummary
+from keras_seq.data._texts import shifted
+from keras_seq.data.tokenizers import PAD_ID, START_ID
 from keras_seq.training import chunks
-
-
-def longest_document(ids):
-    """The longest document of train and validation, a multiple of 8, at most 1,024."""
-    longest = max(int(ids[split].lengths.max(initial=0)) for split in ("train", "validation"))
-    return min(-(-longest // 8) * 8, 1024)
 
 
 def _text(documents):
@@ -49,7 +44,7 @@ def blocks(split, documents, length, batches, dropped):
 
     lengths = np.full(count, length)
     dataset, plan = batches.make(split, lengths[:, None], fill)
-    return dataset, SplitSummary.of_plan(plan, dropped, lengths, share_unknown(text, UNKNOWN_ID))
+    return dataset, SplitSummary.of_plan(plan, dropped, lengths)
 
 
 def carried(split, documents, length, batches, dropped):
@@ -61,7 +56,6 @@ def carried(split, documents, length, batches, dropped):
     count = int(dataset.cardinality())
     dropped["tokens"] = sum(map(len, text)) - count * rows * length
     summary = SplitSummary(count * rows, dropped, count, np.full(count * rows, length))
-    summary.unknown = share_unknown(documents.values, UNKNOWN_ID)
     finished = finish(dataset)
 
     def from_step(step, passes=None):
@@ -79,18 +73,13 @@ def one_a_row(split, documents, length, batches, dropped):
     documents = documents.where(fits)
     if split == "train":
         batches.choose_shapes(documents.lengths[:, None], (length,))
-    gather = documents.padded()
+    gather = shifted(documents)
 
     def fill(rows, lengths, key):
-        labels = gather(rows, lengths[0], PAD_ID)
-        start = tf.fill([tf.shape(labels)[0], 1], START_ID)
-        before = tf.concat([start, labels[:, :-1]], axis=1)
-        tokens = tf.where(labels == PAD_ID, PAD_ID, before)
-        return tokens, labels, tf.cast(labels != PAD_ID, "float32")
+        return gather(rows, lengths[0])
 
     dataset, plan = batches.make(split, documents.lengths[:, None], fill)
-    unknown = share_unknown(documents.values, UNKNOWN_ID)
-    return dataset, SplitSummary.of_plan(plan, dropped, documents.lengths, unknown)
+    return dataset, SplitSummary.of_plan(plan, dropped, documents.lengths)
 
 
 def packed(split, documents, length, batches, dropped):
@@ -116,8 +105,7 @@ def packed(split, documents, length, batches, dropped):
         return {"tokens": tokens, "reset": reset}, labels, tf.cast(labels != PAD_ID, "float32")
 
     dataset, plan = batches.make(split, np.full((len(used), 1), length), fill)
-    unknown = share_unknown(documents.values, UNKNOWN_ID)
-    summary = SplitSummary.of_plan(plan, dropped, documents.lengths, unknown)
+    summary = SplitSummary.of_plan(plan, dropped, documents.lengths)
     summary.padding = 1 - float(used.mean()) / length
     return dataset, summary
 

@@ -2,15 +2,18 @@
 
 import glob
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
 
+from keras_seq.data._progress import progress_bar
 from keras_seq.data._ragged import Ragged
 from keras_seq.data._splits import ALIASES
 from keras_seq.data.tokenizers import END_ID, PAD_ID, START_ID
 
-_ROWS = 1024  # texts tokenized at a time
+# What is tokenized at a time at most; tokenizers take about a hundred bytes a character.
+_ROWS, _CHARACTERS = 1024, 2**18
 
 
 def read_text_files(path):
@@ -64,49 +67,75 @@ def tokenize(tokenizer, texts, what="texts", end=False):
     Returns:
         `Ragged` of int32 ids.
     """
-    import tqdm
-
-    if not texts:
-        return Ragged(np.zeros(0, "int32"), [0])
-    values, lengths = [], []
-    # In tf.data the tokenizer runs in TensorFlow whatever Keras' backend is.
-    with tf.device("cpu"):
-        batches = tf.data.Dataset.from_tensor_slices(texts).batch(_ROWS)
-        batches = batches.map(tokenizer, num_parallel_calls=2, deterministic=True)
-        options = tf.data.Options()
-        options.autotune.enabled = False
-        batches = batches.with_options(options)
-        bar = tqdm.tqdm(
-            total=len(texts), desc=f"Tokenizing {what}", unit="text", delay=2.0, leave=False
-        )
-        with bar:
-            for ids in batches:
-                splits, rows = ids.row_splits.numpy(), ids.values.numpy().astype("int32")
-                values.append(np.insert(rows, splits[1:], END_ID) if end else rows)
-                lengths.append(np.diff(splits) + int(end))
-                bar.update(len(lengths[-1]))
-    return Ragged(np.concatenate(values), np.concatenate([[0], np.cumsum(np.concatenate(lengths))]))
+    values, lengths = [np.zeros(0, "int32")], [[0]]
+    with progress_bar(f"Tokenizing {what}", len(texts), "texts", delay=2.0, leave=False) as bar:
+        for ids, counts in encoder(tokenizer, end)(texts):
+            values.append(ids)
+            lengths.append(counts)
+            bar.update(len(counts))
+    return Ragged(np.concatenate(values), np.cumsum(np.concatenate(lengths)))
 
 
-def shifted(pieces):
+def encoder(tokenizer, end=False):
+    """What tokenizes texts some at a time, so that the memory it takes is bounded.
+
+    Args:
+        tokenizer, end: as of `tokenize`.
+
+    Returns:
+        Function from a list of `str` to an iterator over pairs: the int32 ids of the next texts,
+        one after the other, and the number of ids of each.
+    """
+    # In a graph the tokenizer runs in TensorFlow whatever Keras' backend is.
+    in_graph = tf.function(
+        lambda texts: tokenizer(texts), input_signature=[tf.TensorSpec([None], tf.string)]
+    )
+
+    def encode(texts):
+        with tf.device("cpu"):
+            ids = in_graph(tf.constant(texts))
+        splits, values = ids.row_splits.numpy(), ids.values.numpy().astype("int32")
+        values = np.insert(values, splits[1:], END_ID) if end else values
+        return values, np.diff(splits) + int(end)
+
+    def encoded(texts):
+        with ThreadPoolExecutor(2) as pool:
+            yield from pool.map(encode, _groups(texts))
+
+    return encoded
+
+
+def _groups(texts):
+    """Yields lists of texts that follow each other, of a few characters or one text each."""
+    group, characters = [], 0
+    for text in texts:
+        if group and (len(group) == _ROWS or characters + len(text) > _CHARACTERS):
+            yield group
+            group, characters = [], 0
+        group.append(text)
+        characters += len(text)
+    if group:
+        yield group
+
+
+def shifted(documents):
     """What a model of the next token gets of texts: inputs one step behind their labels.
 
     Args:
-        pieces: `Ragged` of int32 ids, N texts.
+        documents: `Ragged` of int32 ids, N texts with the end id after each.
 
     Returns:
-        Function from row numbers (n,) and T to the inputs, start id and pieces; the labels, pieces
-        and end id; and the weights, 1 where there is a label and 0 at padding; each (n, T).
+        Function from row numbers (n,) and T to the inputs, the start id and all ids but the end;
+        the labels, the ids; and the weights, 1 where there is a label and 0 at padding; each
+        (n, T).
     """
-    padded, ends = pieces.padded(), tf.constant(pieces.lengths)
+    padded = documents.padded()
 
     def gather(rows, length):
-        edge = tf.ones_like(rows, dtype="int32")[:, None]
-        ids = padded(rows, length - 1)
-        inputs = tf.concat([START_ID * edge, ids], axis=1)
-        # The end comes right after the last piece; what follows the pieces is padding.
-        is_end = tf.range(tf.shape(inputs)[1], dtype="int64") == tf.gather(ends, rows)[:, None]
-        labels = tf.where(is_end, END_ID, tf.concat([ids, PAD_ID * edge], axis=1))
+        labels = padded(rows, length, PAD_ID)
+        start = tf.fill([tf.shape(labels)[0], 1], START_ID)
+        before = tf.concat([start, labels[:, :-1]], axis=1)
+        inputs = tf.where(labels == PAD_ID, PAD_ID, before)
         return inputs, labels, tf.cast(labels != PAD_ID, "float32")
 
     return gather

@@ -9,13 +9,14 @@ import tempfile
 
 import numpy as np
 
+from keras_seq.data._progress import progress_bar
 from keras_seq.data._ragged import Ragged
-from keras_seq.data._source import batches_of
+from keras_seq.data._read_columns import batches_of
 from keras_seq.data._splits import HELD_OUT_FRACTION
-from keras_seq.data._texts import tokenize
-from keras_seq.data.tokenizers import load_tokenizer, train_tokenizer
+from keras_seq.data._texts import encoder
+from keras_seq.data.tokenizers import UNKNOWN_ID, load_tokenizer, train_tokenizer
 
-_VERSION = 1  # of the files
+_VERSION = 2  # of the files
 _SAMPLE = 2**26  # characters that a tokenizer is trained on
 _SPLITS = ("train", "validation", "test")
 
@@ -23,7 +24,7 @@ _SPLITS = ("train", "validation", "test")
 def tokens_on_disk(source, column, folder, tokenizer, options, errors, train_examples):
     """Token ids of all texts, in files that the pipeline reads.
 
-    Texts are read a thousand at a time, so what is kept in memory is where each document lies. A
+    Texts are read some at a time, so what is kept in memory is where each document lies. A
     folder that holds the ids of the same source, tokenizer and libraries is read as it is (sources
     that have no name on this machine, such as a `tf.data.Dataset`, are always read again). A
     missing split is held out of train, 2 % by a hash of the text.
@@ -38,8 +39,9 @@ def tokens_on_disk(source, column, folder, tokenizer, options, errors, train_exa
         train_examples: the first so many training documents only, or `None`.
 
     Returns:
-        `(ids, tokenizer, dropped, sample)`: dict from split to `Ragged` on disk, the end id after
-        each document; the tokenizer; counts by split; and the first training document.
+        `(ids, tokenizer, notes)`: dict from split to `Ragged` on disk, the end id after each
+        document; the tokenizer; and a dict with `dropped`, counts by split, `unknown`, the fraction
+        of unknown tokens of each, and `sample`, the first training document.
 
     Raises:
         ValueError: if `folder` is a file, or a folder of something else; or as `read_columns`.
@@ -69,7 +71,7 @@ def tokens_on_disk(source, column, folder, tokenizer, options, errors, train_exa
         path = os.path.join(folder, f"{split}.tokens")
         values = np.memmap(path, "int32", "r", shape=(count,)) if count else np.zeros(0, "int32")
         ids[split] = Ragged(values, np.concatenate([[0], ends]))
-    return ids, load_tokenizer(os.path.join(folder, "tokenizer")), found["dropped"], found["sample"]
+    return ids, load_tokenizer(os.path.join(folder, "tokenizer")), found
 
 
 def _made_of(source, column, tokenizer, options, errors, train_examples):
@@ -155,17 +157,21 @@ def _write(folder, source, column, tokenizer, options, errors, train_examples):
     dropped = {split: {} for split in _SPLITS}
     others = ((s, texts) for s in source.splits if s != "train" for texts in read(s, dropped[s]))
     ends = {split: [] for split in _SPLITS}
+    unknown = dict.fromkeys(_SPLITS, 0)
     sample = None
     files = {split: open(os.path.join(folder, f"{split}.tokens"), "wb") for split in _SPLITS}
+    encoded, count = encoder(tokenizer, end=True), sum(source.sizes.values()) or None
+    bar = progress_bar("Tokenizing", count, "texts", delay=2.0, leave=False)
     try:
         for split, texts in itertools.chain(training(dropped["train"]), others):
-            if not texts:
-                continue
-            sample = texts[0] if sample is None else sample
-            rows = tokenize(tokenizer, texts, f"the {split} split", end=True)
-            files[split].write(rows.values.tobytes())
-            ends[split].append(rows.lengths)
+            sample = texts[0] if texts and sample is None else sample
+            for values, lengths in encoded(texts):
+                files[split].write(values.tobytes())
+                ends[split].append(lengths)
+                unknown[split] += int(np.count_nonzero(values == UNKNOWN_ID))
+                bar.update(len(lengths))
     finally:
+        bar.close()
         for file in files.values():
             file.close()
     for split in _SPLITS:
@@ -175,6 +181,8 @@ def _write(folder, source, column, tokenizer, options, errors, train_examples):
                 + (", as what is held out of train is 2 % of its texts" if split in missing else "")
                 + ". Give it some."
             )
-        np.save(os.path.join(folder, f"{split}.ends.npy"), np.cumsum(np.concatenate(ends[split])))
+        ends[split] = np.cumsum(np.concatenate(ends[split]))
+        np.save(os.path.join(folder, f"{split}.ends.npy"), ends[split])
+        unknown[split] /= int(ends[split][-1])
         dropped[split] = {**dict.fromkeys(dropped["train"], 0), **dropped[split]}
-    return {"dropped": dropped, "sample": sample[:1000]}
+    return {"dropped": dropped, "unknown": unknown, "sample": sample[:1000]}

@@ -4,12 +4,13 @@ import dataclasses
 
 import numpy as np
 
-from keras_seq.data._arguments import check_positive, check_tokenizer
+from keras_seq.data._arguments import check_errors, check_positive, check_tokenizer
 from keras_seq.data._parallel_text import choose_columns
+from keras_seq.data._read_columns import read_columns
 from keras_seq.data._row_batches import RowBatches
-from keras_seq.data._source import check_errors, open_source, read_columns
+from keras_seq.data._source import open_source
 from keras_seq.data._splits import complete, pick
-from keras_seq.data._task_data import SplitSummary, TaskData, share_unknown
+from keras_seq.data._task_data import SplitSummary, TaskData, unknown_fraction
 from keras_seq.data._texts import shifted, tokenize
 from keras_seq.data.tokenizers import END_ID, PAD_ID, START_ID, UNKNOWN_ID, train_tokenizer
 from keras_seq.data.tokenizers._kinds import check_kind
@@ -186,14 +187,14 @@ def translation(
     ids = {
         split: (
             tokenize(source_tokenizer, sources, f"{split} sources"),
-            tokenize(target_tokenizer, targets, f"{split} targets"),
+            tokenize(target_tokenizer, targets, f"{split} targets", end=True),
         )
         for split, (sources, targets) in texts.items()
     }
 
-    limit = batches.longest_bucket
-    source_length = _length(source_length, [ids[n][0] for n in ("train", "validation")], 0, limit)
-    target_length = _length(target_length, [ids[n][1] for n in ("train", "validation")], 1, limit)
+    longest = np.concatenate([_lengths(ids["train"]), _lengths(ids["validation"])]).max(axis=0)
+    source_length = batches.length(source_length, int(longest[0]), LONGEST_DEFAULT)
+    target_length = batches.length(target_length, int(longest[1]), LONGEST_DEFAULT)
     longest = (source_length, target_length)
     for split in ids:
         ids[split] = _keep_fitting(ids[split], longest, dropped[split])
@@ -204,7 +205,7 @@ def translation(
     datasets, summaries = {}, {}
     for split, pairs in ids.items():
         datasets[split], plan = batches.make(split, _lengths(pairs), _filler(*pairs))
-        unknown = share_unknown(np.concatenate([p.values for p in pairs]), UNKNOWN_ID)
+        unknown = unknown_fraction(np.concatenate([p.values for p in pairs]), UNKNOWN_ID)
         longer = _lengths(pairs).max(axis=1)
         summaries[split] = SplitSummary.of_plan(plan, dropped[split], longer, unknown)
     first = tuple(column[0] for column in texts["train"])
@@ -231,9 +232,8 @@ def _without_empty(pairs, dropped):
 
 
 def _lengths(pairs):
-    """(N, 2) integers: S and T of each pair, the end or start id included."""
-    source, target = pairs
-    return np.column_stack([source.lengths, target.lengths + 1])
+    """(N, 2) integers: S and T of each pair."""
+    return np.column_stack([side.lengths for side in pairs])
 
 
 def _keep_fitting(pairs, longest, dropped):
@@ -256,10 +256,3 @@ def _filler(source, target):
 def _sample(pair, *tokenizers):
     ids = (tokenize(t, [text])[0].tolist() for t, text in zip(tokenizers, pair, strict=True))
     return " -> ".join(map(str, ids))
-
-
-def _length(length, ids, extra, limit):
-    if length is None:
-        longest = max(int(rows.lengths.max(initial=0)) for rows in ids) + extra
-        length = min(-(-longest // 8) * 8, limit or LONGEST_DEFAULT)
-    return min(length, limit or length)

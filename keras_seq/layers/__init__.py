@@ -10,13 +10,18 @@ from keras_seq.layers.blocks.encoder import TransformerEncoderBlock
 from keras_seq.layers.blocks.feed_forward import FeedForward
 from keras_seq.layers.blocks.rms_normalization import RMSNormalization
 from keras_seq.layers.causal_window import CausalWindow
+from keras_seq.layers.each_step import EachStep
 from keras_seq.layers.learned_initial_state import LearnedInitialState
+from keras_seq.layers.learned_tokens import LearnedTokens
 from keras_seq.layers.positions.alibi import AlibiBias
 from keras_seq.layers.positions.embedding import PositionalEmbedding, sinusoidal_positions
 from keras_seq.layers.positions.learned import LearnedPositions
 from keras_seq.layers.positions.position_scheme import PositionScheme
 from keras_seq.layers.positions.relative_bias import RelativePositionBias
 from keras_seq.layers.positions.rotary import RotaryEmbedding
+from keras_seq.layers.positions.row_column import RowColumnPositions
+from keras_seq.layers.quantizers.gumbel_quantizer import GumbelQuantizer
+from keras_seq.layers.quantizers.vector_quantizer import VectorQuantizer
 from keras_seq.layers.recurrent._plain_loops import plain_loops
 from keras_seq.layers.recurrent.gated_cell import GatedCell
 from keras_seq.layers.recurrent.gru import GRU, GRUCell
@@ -34,13 +39,16 @@ __all__ = [
     "AlibiBias",
     "CausalWindow",
     "DotAttention",
+    "EachStep",
     "FeedForward",
     "GRUCell",
     "GatedCell",
+    "GumbelQuantizer",
     "LSTMCell",
     "LayerNormLSTMCell",
     "LearnedInitialState",
     "LearnedPositions",
+    "LearnedTokens",
     "MultiHeadCrossAttention",
     "MultiHeadSelfAttention",
     "PeepholeLSTMCell",
@@ -49,11 +57,13 @@ __all__ = [
     "RMSNormalization",
     "RelativePositionBias",
     "RotaryEmbedding",
+    "RowColumnPositions",
     "SequenceLayer",
     "SimpleRNN",
     "SimpleRNNCell",
     "TransformerDecoderBlock",
     "TransformerEncoderBlock",
+    "VectorQuantizer",
     "plain_loops",
     "sinusoidal_positions",
 ]

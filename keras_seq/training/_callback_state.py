@@ -15,7 +15,8 @@ class CallbackStates:
     """The attributes of callbacks that training has changed.
 
     Only what differs from the beginning of training is read and put back, so that the arguments
-    that a callback is made with, such as `patience`, may be others in the next run.
+    that a callback is made with, such as `patience`, may be others in the next run. Attributes that
+    it names in `without_state`, such as the model it reads, are no part of it.
 
     Args:
         callbacks: list of `keras.callbacks.Callback`, after their `on_train_begin`.
@@ -63,7 +64,7 @@ def _states(callback):
     """`({attribute: (encoded, arrays)}, names of attributes that cannot be encoded)`."""
     states, others = {}, []
     for key, value in vars(callback).items():
-        if key in _SET_BY_FIT:
+        if key in _SET_BY_FIT or key in getattr(callback, "without_state", ()):
             continue
         arrays = []
         try:

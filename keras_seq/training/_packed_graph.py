@@ -194,5 +194,5 @@ def _state(layer, arguments):
     return layer.get_initial_state(1, 1)
 
 
-def _refuse(operation, reason, remedy):
-    raise ValueError(f"{describe(operation)} cannot be packed: {reason}. {remedy}")
+def _refuse(operation, reason, what_to_do):
+    raise ValueError(f"{describe(operation)} cannot be packed: {reason}. {what_to_do}")

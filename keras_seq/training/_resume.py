@@ -216,7 +216,8 @@ def _checked_callbacks(callbacks):
                 "`callbacks` of `resume` must not have a BackupAndRestore, whose part `resume` "
                 "takes. Leave it out."
             )
-    return callbacks
+    # What adds a score to an epoch's logs goes before what monitors it.
+    return sorted(callbacks, key=lambda callback: not getattr(callback, "adds_to_logs", False))
 
 
 def _hash(batch):

@@ -72,3 +72,11 @@ def test_a_description_counts_what_there_is(made, name):
     text = data.describe()
     for part in ("train", "validation", "test", "batches", "before:", "after:"):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    "task", [ks_data.captions, ks_data.classification, ks_data.language_model, ks_data.translation]
+)
+def test_an_unknown_kind_of_tokenizer_is_refused_before_any_data_are_read(task):
+    with pytest.raises(ValueError, match="`tokenizer` must be one of .*'letters'"):
+        task("no_such_dataset", tokenizer="letters")

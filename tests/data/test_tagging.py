@@ -59,6 +59,16 @@ def test_frames_of_numbers_are_tagged_too():
         np.testing.assert_array_equal(label, [0, 0] if first else [1, 2])
 
 
+def test_pixels_of_frames_become_floats_up_to_one():
+    frames = np.random.default_rng(0).integers(0, 256, (20, 3, 4, 4, 1)).astype("uint8")
+    labels = np.arange(60).reshape(20, 3)
+    dataset = tf.data.Dataset.from_tensor_slices((frames, labels))
+    data = tagging(dict.fromkeys(("train", "validation", "test"), dataset), batch_size=4)
+    x, y, _ = next(iter(data.train))
+    assert x.dtype == tf.float32
+    np.testing.assert_allclose(x, frames[y[:, 0] // 3] / np.float32(255), atol=1e-6)
+
+
 def test_what_does_not_fit_is_named_or_counted():
     odd = rows(["the dog", "a cat", ""], ["article", "article thing", ""])
     with pytest.raises(ValueError, match=r"Record 0 of split 'test' .* 2 steps and 1 labels"):

@@ -1,8 +1,8 @@
 """`train_tokenizer`: texts to a tokenizer of any kind."""
 
+from keras_seq.data._progress import check_verbose, progress_bar
 from keras_seq.data.tokenizers._cache import cached, check_cache
 from keras_seq.data.tokenizers._kinds import check_kind, kind_module
-from keras_seq.data.tokenizers._progress import check_verbose, progress_bar
 
 
 def train_tokenizer(
@@ -102,12 +102,26 @@ def train_tokenizer(
     module = kind_module(kind)
 
     def train():
-        with progress_bar(kind, len(texts), verbose) as progress:
-            return module.train(texts, kind=kind, progress=progress, **options)
+        with progress_bar(f"{kind} tokenizer", len(texts), "texts", verbose) as bar:
+            tokenizer = module.train(texts, kind=kind, progress=_counter(bar), **options)
+            bar.set_postfix_str("")
+            return tokenizer
 
     if cache is False or not module.CACHED:
         return train()
     return cached(train, texts, kind, cache, **options)
+
+
+def _counter(bar):
+    """Function that iterates over texts and moves the bar, which stays after them."""
+
+    def progress(texts):
+        for text in texts:
+            yield text
+            bar.update()
+        bar.set_postfix_str("all texts read, choosing the tokens")
+
+    return progress
 
 
 def _check_texts(texts):

@@ -3,6 +3,7 @@
 import keras
 
 from keras_seq.layers.attention.cross_attention import MultiHeadCrossAttention
+from keras_seq.layers.attention.self_attention import check_window
 from keras_seq.layers.blocks._transformer_block import TransformerBlock
 from keras_seq.layers.sequence_layer import implicit_mask
 
@@ -22,9 +23,10 @@ class TransformerDecoderBlock(TransformerBlock):
     computed once.
 
     Args:
-        intermediate_dim, num_heads, ...: as of `TransformerEncoderBlock`, without `causal`. The
-            cross-attention has as many key and value heads as query heads, and no `positions` or
-            `sliding_window`.
+        intermediate_dim, num_heads, ...: as of `TransformerEncoderBlock`. The cross-attention has
+            as many key and value heads as query heads, and no `positions` or `sliding_window`.
+        causal: whether a position attends only to itself and earlier ones. The object queries of
+            DETR attend to each other (Carion et al. 2020, section 3.2); such a block has no steps.
 
     Call arguments, returns: see `call`.
 
@@ -47,8 +49,13 @@ class TransformerDecoderBlock(TransformerBlock):
     ```
     """
 
+    def __init__(self, intermediate_dim, num_heads, *args, causal=True, **kwargs):
+        super().__init__(intermediate_dim, num_heads, *args, **kwargs)
+        check_window("TransformerDecoderBlock", self.sliding_window, causal)
+        self.causal = causal
+
     def build(self, x_shape, context_shape=None):
-        self._build_self_attention(x_shape, causal=True)
+        self._build_self_attention(x_shape, causal=self.causal)
         self.cross_attention = None
         if context_shape is not None:
             self.cross_attention = MultiHeadCrossAttention(
@@ -70,6 +77,7 @@ class TransformerDecoderBlock(TransformerBlock):
         Returns:
             Dict of the attentions' states, `self` and, with cross-attention, `cross`.
         """
+        self._check_causal()
         self._check_built()
         self._check_context(context)
         state = {"self": self.self_attention.get_initial_state(batch_size, max_length)}
@@ -143,6 +151,9 @@ class TransformerDecoderBlock(TransformerBlock):
         if return_state:
             returns += ({name: values[-1] for name, values in rest.items()},)
         return returns if len(returns) > 1 else x
+
+    def get_config(self):
+        return {**super().get_config(), "causal": self.causal}
 
     def _check_context(self, context):
         if context is not None and self.cross_attention is None:

@@ -117,3 +117,30 @@ def test_a_step_beyond_the_cache_is_refused():
     state = block.get_initial_state(2, max_length=3, context=x)
     with pytest.raises(ValueError, match=r"3 time steps, and 0 are taken: 4 more.*`max_length`"):
         block(x, initial_state=state, return_state=True)
+
+
+def test_a_block_that_is_not_causal_has_queries_that_see_each_other():
+    block, x, context = decoder(causal=False), normal(2, 4, 4), normal(2, 3, 5, seed=2)
+    block(x, context)
+    randomise(block)
+    y = x
+    for sublayer, norm in [
+        (attend(block.self_attention, np.ones((2, 4, 4), bool)), block.self_attention_norm),
+        (
+            attend(block.cross_attention, np.ones((2, 4, 3), bool), context),
+            block.cross_attention_norm,
+        ),
+        (forward(block.feed_forward), block.feed_forward_norm),
+    ]:
+        y = residual(y, sublayer, norm, block.normalize_first)
+    np.testing.assert_allclose(numpy(block(x, context)), y, atol=1e-4)
+    assert type(block).from_config(block.get_config()).causal is False
+
+
+def test_a_block_that_is_not_causal_has_no_steps():
+    block = decoder(causal=False)
+    block(normal(2, 4, 4), normal(2, 3, 5))
+    with pytest.raises(ValueError, match="is not causal"):
+        block.get_initial_state(2, 4, context=normal(2, 3, 5))
+    with pytest.raises(ValueError, match="`sliding_window` of TransformerDecoderBlock"):
+        decoder(causal=False, sliding_window=2)

@@ -1,0 +1,1 @@
+"""Quantizers: vectors to the ids of codes, and back."""
