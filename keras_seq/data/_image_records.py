@@ -7,7 +7,7 @@ import os
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from keras_seq.data._pipeline import WORKERS
+from keras_seq.data._pipeline import WORKERS, without_autotuning
 from keras_seq.data._progress import progress_bar
 from keras_seq.data._splits import our_splits
 
@@ -211,9 +211,7 @@ def _read(source, split, dataset, check, dropped, shape, files, errors, keep):
 
 def _records(dataset, count, what):
     """Yields `(number, record)`, records as dicts of arrays, or as the error of reading them."""
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    dataset = dataset.with_options(options)
+    dataset = without_autotuning(dataset)
     number = 0
     with progress_bar(what, count, "images", delay=2.0, leave=False) as bar:
         if all(spec.shape.is_fully_defined() for spec in dataset.element_spec.values()):

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
+from keras_seq.data._pipeline import without_autotuning
 from keras_seq.data._splits import pick
 
 _ROWS = 256  # examples read at a time
@@ -78,6 +79,7 @@ def batches_of(source, split, columns, errors="raise", texts=(), dropped=None):
     """
     dropped = {} if dropped is None else dropped
     chosen = source.splits[split].map(lambda row: {name: row[name] for name in columns})
+    chosen = without_autotuning(chosen)
     number = 0
     for items in _readable(source, split, chosen, errors, dropped):
         keep = np.ones(len(items[columns[0]]), bool)

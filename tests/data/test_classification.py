@@ -118,6 +118,7 @@ def test_wrong_arguments_are_refused(options, message):
         small(splits(), **options)
 
 
+@pytest.mark.thorough  # the page of the documentation runs on slices of it
 def test_real_reviews_become_batches(shared_folder):
     data = classification(
         "imdb_reviews",

@@ -185,9 +185,13 @@ def test_wrong_arguments_are_refused(options, error, message):
         language_model(splits(), **options)
 
 
+@pytest.mark.thorough  # the page of the documentation runs on slices of it
 def test_real_text_becomes_batches(shared_folder):
     data = language_model("tiny_shakespeare", data_dir=shared_folder("tfds"))
     tokens, labels = next(iter(data.train))
     assert tokens.shape == labels.shape == (32, 128) and data.vocabulary_size == 69
+
+
+def test_real_names_are_packed_with_little_padding(shared_folder):
     data = language_model(shared_folder("names") / "names.txt", layout="packed", sequence_length=64)
     assert data.summaries["train"].padding <= 0.05
