@@ -5,7 +5,6 @@ import re
 import sys
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from tests.examples.quick_run import run_quick
