@@ -22,9 +22,10 @@ One run of one epoch on one busy core, 0.2 million weights, validation loss in n
       16      1.949          2.159                 1.984          2.036
       64      1.958          2.017                 2.000          2.012
 
-So with carried states a chunk of 4 characters does as well as one of 64; without, a model needs long
-ones. Time was no matter (25 to 39 s): fewer steps that follow each other have more rows. Carried
-states need a small learning rate: at 5e-3 the cells of an LSTM may count up unchecked.
+So with carried states a chunk of 4 characters does as well as one of 64; without, a model needs
+long ones. Time was no matter (25 to 39 s): where fewer steps follow each other, there are more
+rows. Carried states need a small learning rate: at 5e-3 the cells of an LSTM may count up
+unchecked.
 """
 
 import experiment  # first: it quiets TensorFlow's log
