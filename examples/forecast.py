@@ -2,7 +2,7 @@
 
     python examples/forecast.py --dataset PATH/TO/ETTh1.csv
     python examples/forecast.py --dataset MY.csv --past 168 --future 24 --splits 0.7 0.1 0.2
-    python examples/forecast.py --quick    # tiny models, on a series made up here
+    python examples/forecast.py --quick    # two models, on a series made up here
 
 The task of the literature on ETTh1 (github.com/zhouhaoyi/ETDataset): 336 hours of seven columns of
 an electricity transformer, and the 96 that follow; 8,640, 2,880 and 2,880 hours for training,
@@ -41,7 +41,14 @@ CELLS = {  # arguments of `forecaster`
     "lstm": {"num_layers": 1, "dropout": 0.5},
     "transformer": {"hidden_dim": 32, "dropout": 0.3},
 }
-QUICK = {"epochs": 3, "past": 48, "future": 12, "splits": (0.7, 0.1, 0.2), "patch_size": 12}
+QUICK = {
+    "epochs": 3,
+    "learning_rate": 5e-3,
+    "past": 48,
+    "future": 12,
+    "splits": (0.7, 0.1, 0.2),
+    "models": ["linear", "lstm"],
+}
 
 
 def arguments(add):
