@@ -9,7 +9,10 @@ An image is cut into patches of 7 x 7 pixels, and six blocks of an encoder, 64 w
 sequence, 206,000 weights in all (Dosovitskiy et al. 2021). The class is told from the mean over the
 patches, which learns faster than a class token (Beyer et al. 2022); `--pooling token` has one.
 Training images are moved by up to two pixels. The weights that did best on the validation split are
-kept, and the test split is read once. MNIST, 15 epochs: 99.22 % of the test split.
+kept, and the test split is read once. Accuracy on it after 15 epochs:
+
+    mnist                     99.22 %
+    fashion_mnist --flip      87.33 %     (87.98 % of the training images: it has not learned them)
 
 `rollout.png` shows test images and how much of each patch is in what the class is told from,
 through all blocks (Abnar & Zuidema 2020).
