@@ -163,7 +163,11 @@ def test_wrong_arguments_are_refused(write_folder, options, error, message):
 
 
 @pytest.mark.parametrize(
-    ("name", "columns"), [("multi30k", ("en", "de")), ("kor_eng", ("ko", "en"))]
+    ("name", "columns"),
+    [
+        pytest.param("multi30k", ("en", "de"), marks=pytest.mark.thorough),
+        ("kor_eng", ("ko", "en")),
+    ],
 )
 def test_real_parallel_text_becomes_batches(shared_folder, name, columns):
     data = translation(
