@@ -82,16 +82,9 @@ def load_data(options, **named):
 
 
 def build_model(options, data, cell, every_step=False):
-    return keras_seq.models.forecaster(
-        options.past,
-        options.future,
-        len(data.columns),
-        cell,
-        every_step=every_step,
-        patch_size=options.patch_size,
-        patch_stride=options.patch_size,
-        **CELLS[cell],
-    )
+    sizes = options.past, options.future, len(data.columns)
+    patches = {"patch_size": options.patch_size, "patch_stride": options.patch_size}
+    return keras_seq.models.forecaster(*sizes, cell, every_step, **patches, **CELLS[cell])
 
 
 def train(options, data, cell):
