@@ -103,8 +103,15 @@ def train_tokenizer(options, data):
     steps = int(train.cardinality()) * options.tokenizer_epochs
     rate = keras.optimizers.schedules.CosineDecay(2e-3, steps, alpha=0.01)
     tokenizer.autoencoder.compile(keras.optimizers.Adam(rate), "mse")
-    arguments = {"name": "image_tokenizer", "epochs": options.tokenizer_epochs}
-    experiment.train(options, tokenizer.autoencoder, train, validation, **arguments)
+    usage = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: logs.update(
+            codebook_usage=float(tokenizer.autoencoder.get_layer("quantizer").codebook_usage())
+        )
+    )
+    experiment.train(
+        options, tokenizer.autoencoder, train, validation, callbacks=[usage],
+        name="image_tokenizer", epochs=options.tokenizer_epochs,
+    )  # fmt: skip
     return tokenizer
 
 

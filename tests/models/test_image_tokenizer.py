@@ -36,8 +36,7 @@ def test_training_the_autoencoder_trains_the_other_two():
     parts = tokenizer(quantizer=GumbelQuantizer(6, kl_weight=0.1, seed=0))
     before = numpy(parts.decoder(np.zeros((1, 2, 3), "int32")))
     parts.autoencoder.compile("adam", "mse")
-    history = parts.autoencoder.fit(IMAGES, IMAGES, epochs=2, verbose=0).history
-    assert all(1 <= usage <= 6 for usage in history["codebook_usage"])
+    parts.autoencoder.fit(IMAGES, IMAGES, epochs=2, verbose=0)
     assert np.abs(numpy(parts.decoder(np.zeros((1, 2, 3), "int32"))) - before).max() > 1e-4
 
 

@@ -70,6 +70,7 @@ class GumbelQuantizer(Quantizer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape):
+        super().build(input_shape)
         V, D = self.vocabulary_size, input_shape[-1]
         self.kernel = self.add_weight(name="kernel", shape=(D, V), initializer="glorot_uniform")
         self.bias = self.add_weight(name="bias", shape=(V,), initializer="zeros")

@@ -12,9 +12,8 @@ class Quantizer(keras.layers.Layer):
         id = argmax_v scores(x)_v
         y  = codebook[id]           # in training a differentiable stand-in for it, `relaxed`
 
-    A subclass has `scores` and `relaxed`, and makes `self.codebook`, (V, D), in `build`. Its metric
-    `codebook_usage` is the perplexity of the codes chosen since metrics were reset: the number of
-    codes, had all of those in use been chosen equally often.
+    A subclass has `scores` and `relaxed`, and makes `self.codebook`, (V, D), in `build`. The layer
+    counts how often each code is chosen in training, see `codebook_usage`.
 
     Args:
         vocabulary_size: V.
@@ -25,8 +24,20 @@ class Quantizer(keras.layers.Layer):
         super().__init__(**kwargs)
         check_positive(type(self).__name__, vocabulary_size=vocabulary_size)
         self.vocabulary_size = vocabulary_size
-        self.usage = CodebookUsage(vocabulary_size)
         self.autocast = False  # distances need float32; ids stay what they are
+
+    def build(self, input_shape):
+        self.fractions = self.add_weight(
+            name="fractions", shape=(self.vocabulary_size,), initializer="zeros", trainable=False
+        )
+
+    def codebook_usage(self):
+        """exp(-sum_v p_v log p_v) of the fractions p_v of code v, over about the last 100 batches.
+
+        The perplexity of the codes: their number, had all that are in use been chosen alike.
+        """
+        p = self.fractions / ops.maximum(ops.sum(self.fractions), 1e-12)
+        return ops.exp(-ops.sum(p * ops.log(ops.maximum(p, 1e-12))))
 
     def call(self, x, return_ids=False, reverse=False, training=None):
         """Quantize, or with `reverse` look codes up.
@@ -47,7 +58,9 @@ class Quantizer(keras.layers.Layer):
         ids = ops.cast(ops.argmax(scores, axis=-1), "int32")
         if return_ids:
             return ids
-        self.usage.update_state(ids)
+        if training:
+            chosen = ops.one_hot(ops.reshape(ids, (-1,)), self.vocabulary_size)  # (N, V)
+            self.fractions.assign(0.99 * self.fractions + 0.01 * ops.mean(chosen, axis=0))
         return ops.cast(self.relaxed(x, scores, ids, training), self.compute_dtype)
 
     def scores(self, x):
@@ -57,26 +70,6 @@ class Quantizer(keras.layers.Layer):
     def relaxed(self, x, scores, ids, training):
         """(..., D): the codes, in training with a gradient to x."""
         raise NotImplementedError
-
-    def get_config(self):
-        return {**super().get_config(), "vocabulary_size": self.vocabulary_size}
-
-
-class CodebookUsage(keras.metrics.Metric):
-    """exp(-sum_v p_v log p_v) of the fractions p_v in which ids 0 ... V - 1 occur."""
-
-    def __init__(self, vocabulary_size, name="codebook_usage", **kwargs):
-        super().__init__(name=name, **kwargs)
-        self.vocabulary_size = vocabulary_size
-        self.counts = self.add_weight(shape=(vocabulary_size,), initializer="zeros", name="counts")
-
-    def update_state(self, ids, sample_weight=None):
-        chosen = ops.one_hot(ops.reshape(ids, (-1,)), self.vocabulary_size)
-        self.counts.assign_add(ops.cast(ops.sum(chosen, axis=0), self.counts.dtype))
-
-    def result(self):
-        p = self.counts / ops.maximum(ops.sum(self.counts), 1)
-        return ops.exp(-ops.sum(p * ops.log(ops.maximum(p, 1e-12))))
 
     def get_config(self):
         return {**super().get_config(), "vocabulary_size": self.vocabulary_size}

@@ -76,6 +76,7 @@ class VectorQuantizer(Quantizer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape):
+        super().build(input_shape)
         shape = (self.vocabulary_size, input_shape[-1])
         for name, size in (("codebook", shape), ("counts", shape[:1]), ("sums", shape)):
             start = "random_normal" if name == "codebook" else "zeros"
