@@ -24,7 +24,16 @@ import tensorflow as tf
 import keras_seq
 from keras_seq.training import SetPrediction, average_precision
 
-QUICK = {"epochs": 3, "batch_size": 16, "size": 16, "image_size": 32, "queries": 4, "objects": 2}
+QUICK = {
+    "epochs": 12,
+    "learning_rate": 5e-3,
+    "batch_size": 16,
+    "layers": 1,
+    "size": 32,
+    "image_size": 32,
+    "queries": 4,
+    "objects": 2,
+}
 
 
 def arguments(add):
