@@ -13,7 +13,18 @@ differ in length and a position is looked up by attention. What changes is the n
 A batch of few rows gives other means than the next, and other ones than the moving averages that
 it is used with; the output of a row depends on the rows beside it, and on how long they are. Layer
 normalization knows neither rows nor lengths. Figures: accuracy on held-out rows as trained (means
-of the batch) and as used, and how far a row's output moves when it stands with other rows.
+of the batch) and as used, and how far a row's output moves when it stands with other rows. After
+1,500 steps (275 s for all ten models, one busy core, seed 0):
+
+    rows of a batch                                  1     2     4    16    64
+    batch normalization, accuracy as trained      0.09  0.47  0.86  0.99  1.00
+    batch normalization, accuracy as used         0.06  0.40  0.83  1.00  1.00
+    batch normalization, moved by others             -  0.64  0.42  0.26  0.10
+    layer normalization, accuracy (both)          0.30  0.36  0.60  1.00  1.00
+    layer normalization, moved by others             -     0     0     0     0
+
+With one row batch normalization learns nothing. From 2 to 4 rows it learns this task in fewer steps
+than layer normalization, though what is used is not what was trained: it falls by 3 to 7 points.
 """
 
 import experiment  # first: it quiets TensorFlow
@@ -110,7 +121,7 @@ def main(command_line=None):
             used = accuracy(model, *test, size, training=False)
             trained = accuracy(model, *test, size, training=True)
             rows.append(
-                [trained, used, moved_by_neighbors(model, test[0], size) if size > 1 else 0]
+                [trained, used, moved_by_neighbors(model, test[0], size) if size > 1 else np.nan]
             )
             print(f"{name}, {size} rows: " + ", ".join(f"{v:.3f}" for v in rows[-1]), flush=True)
         for panel, line in zip(panels.values(), np.transpose(rows), strict=True):
@@ -123,6 +134,7 @@ def main(command_line=None):
         for title, lines in panels.items()
         for name, line in lines.items()
         for size, value in zip(options.batch_sizes, line, strict=True)
+        if np.isfinite(value)  # one row has no others
     }
     experiment.report(options, figures, seconds=seconds)
 
