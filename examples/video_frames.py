@@ -25,9 +25,11 @@ import tensorflow as tf
 import keras_seq
 
 QUICK = {
-    "epochs": 2,
+    "epochs": 10,
     "batch_size": 16,
-    "train_examples": 96,
+    "train_examples": 192,
+    "dropout": 0.0,
+    "streamed": 10,
     "filters": [8, 8, 16],
     "hidden_dim": 32,
     "learning_rate": 1e-2,
