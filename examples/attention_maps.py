@@ -50,24 +50,31 @@ def encoder_heads(translator, sentence):
     return {name: w[0, :, :count, :count] for name, w in encoder.items()}, pieces
 
 
-def words_of(pieces):
-    """The word of each piece, 0, 1, ...: a piece that begins with "▁" begins a word."""
-    return np.maximum(np.cumsum([piece.startswith("▁") for piece in pieces]) - 1, 0)
-
-
 def look_of_word(weights, pieces, word):
-    """`(rows, names)`: for each layer and head, what the pieces of `word` look at, or `None`."""
-    number = words_of(pieces)
+    """What `word` looks at, or `None` where it does not occur.
+
+    Args:
+        weights: dict from layer to (H, S, S).
+        pieces: S strings; one that begins with "▁" begins a word.
+
+    Returns:
+        `(rows, names, figures)`: (N, S) weights, one row for each layer and head; their names; how
+        much of them lies on each noun.
+    """
+    number = np.maximum(np.cumsum([piece.startswith("▁") for piece in pieces]) - 1, 0)
     words = ["".join(np.array(pieces)[number == n]).strip("▁") for n in range(number[-1] + 1)]
     if word not in words:
         return None
-    own = number == words.index(word)
-    heads = [
-        (f"{n}, head {h + 1}", w[own].mean(axis=0))
-        for n in weights
-        for h, w in enumerate(weights[n])
-    ]
-    return np.stack([row for _, row in heads]), [name for name, _ in heads]
+    asking = number == words.index(word)
+    rows = np.concatenate([w[:, asking].mean(axis=1) for w in weights.values()])
+    names = [f"{name}, head {h + 1}" for name, w in weights.items() for h in range(len(w))]
+    figures = {}
+    for noun in set(NOUNS) & set(words):
+        on_noun = rows[:, number == words.index(noun)].sum(axis=1)
+        figures[f"{word} -> {noun}, mean of all heads"] = on_noun.mean()
+        best = int(on_noun.argmax())
+        figures[f"{word} -> {noun}, largest ({names[best]})"] = on_noun[best]
+    return rows, names, figures
 
 
 def softmax_saturation(keys=32, draws=200, seed=0):
@@ -117,7 +124,7 @@ def main(command_line=None):
     translator, _ = translate.trained_translator(options, data)
     english = options.task == "text" and data.columns[0] == "en"
     sentence = options.sentence or (SENTENCE if english else data.texts["test"][0][0])
-    folder = options.output / "attention_maps"
+    folder = options.output = options.output / "attention_maps"
     paths = {}
 
     def path(name):
@@ -130,16 +137,8 @@ def main(command_line=None):
     looks = look_of_word(weights, pieces, options.word)
     figures = {}
     if looks is not None:
-        rows, names = looks
+        rows, names, figures = looks
         plots.attention_map(rows, pieces, names, f'What "{options.word}" looks at', path("it"))
-        for noun in NOUNS:
-            whole = np.array([noun == w for w in np.array(sentence.strip(".").split())])
-            on_noun = rows[:, np.isin(words_of(pieces), np.flatnonzero(whole))].sum(axis=1)
-            if whole.any():
-                best = int(on_noun.argmax())
-                print(f'"{options.word}" looks at "{noun}": most in {names[best]}')
-                figures[f"{options.word} -> {noun}, mean of all heads"] = on_noun.mean()
-                figures[f"{options.word} -> {noun}, largest of all heads"] = on_noun.max()
     cross, read, written = translate.attention(translator, sentence)
     print(f"{sentence}  ->  {translator(sentence)}")
     maps = [(w, read, written, name) for name, w in cross.items()]
@@ -147,8 +146,8 @@ def main(command_line=None):
     for layout in ("halves", "interleaved"):
         table = keras_seq.layers.sinusoidal_positions(100, 64, layout)
         plots.positional_encoding(table, path(f"positions {layout}"), f"Positions, {layout}")
-        few = keras_seq.layers.sinusoidal_positions(100, 6, layout)
-        plots.positional_encoding(few, path(f"waves {layout}"), f"The first of them, {layout}")
+        few = keras_seq.layers.sinusoidal_positions(40, 6, layout)
+        plots.positional_encoding(few, path(f"waves {layout}"), f"Few features, {layout}")
     masked, labels = masks(pieces[:8])
     plots.attention_masks(masked, labels, path("masks"), "What may be looked at")
     panels, dims = softmax_saturation()

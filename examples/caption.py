@@ -5,7 +5,7 @@
     python examples/caption.py --dataset PATH/TO/FOLDER --image-size 64 --tokenizer subword
     python examples/caption.py --quick                   # seconds, on patterns made up here
 
-Convolutions turn a scene of 64 x 64 pixels into 8 x 8 places. A GRU that starts from the mean of
+Convolutions turn a scene of 64 x 64 pixels into 4 x 4 places. A GRU that starts from the mean of
 all places writes the caption ("a sneaker left of a bag, above a coat") and attends to the places
 before each word (Xu et al. 2015). What kinds of garments a test scene has were never together in a
 training scene, in no arrangement, and no image of a garment is in two splits. Exact match counts
@@ -25,8 +25,8 @@ import keras_seq
 QUICK = {
     "epochs": 3,
     "batch_size": 16,
-    "train_examples": 96,
-    "filters": [8, 16, 16],
+    "train_examples": 192,
+    "filters": [8, 16, 32, 32],
     "hidden_dim": 32,
     "learning_rate": 1e-2,
 }
@@ -34,7 +34,7 @@ QUICK = {
 
 def arguments(add):
     add("--cell", choices=("gru", "lstm", "transformer"), default="gru", help="of the decoder")
-    add("--filters", type=int, nargs="+", default=[32, 64, 128], help="of the convolutions")
+    add("--filters", type=int, nargs="+", default=[32, 64, 128, 128], help="of the convolutions")
     add("--hidden-dim", type=int, default=128, help="width of the decoder")
     add("--layers", type=int, default=1, help="of the decoder")
     add("--dropout", type=float, default=0.2)
@@ -147,8 +147,8 @@ def main(command_line=None):
         without=("pictures",),
         command_line=command_line,
         dataset="fashion_scenes",
-        epochs=6,
-        batch_size=64,
+        epochs=5,
+        batch_size=32,
         learning_rate=2e-3,
     )
     data = load_data(options)

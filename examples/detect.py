@@ -24,13 +24,13 @@ import tensorflow as tf
 import keras_seq
 from keras_seq.training import SetPrediction, average_precision
 
-QUICK = {"epochs": 3, "batch_size": 16, "size": 16, "image_size": 32, "queries": 4}
+QUICK = {"epochs": 3, "batch_size": 16, "size": 16, "image_size": 32, "queries": 4, "objects": 2}
 
 
 def arguments(add):
     add("--image-size", type=int, default=64, help="images are resized to this square")
     add("--queries", type=int, default=10, help="boxes that the model can give")
-    add("--objects", type=int, default=8, help="objects of an image that are learned from, at most")
+    add("--objects", type=int, default=8, help="images with more objects are left out")
     add("--layers", type=int, default=2, help="of the encoder, and of the decoder")
     add("--heads", type=int, default=4)
     add("--size", type=int, default=64, help="width of the model")
@@ -81,12 +81,14 @@ def prepared(examples, options):
             image = tf.cast(tf.round(tf.image.resize(image, size, antialias=True)), "uint8")
         top, left, bottom, right = tf.unstack(objects["bbox"], axis=-1)
         center = [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
-        boxes = tf.stack(center, axis=-1)[: options.objects]
-        return image, tf.cast(objects["label"], "int32")[: options.objects], boxes
+        return image, tf.cast(objects["label"], "int32"), tf.stack(center, axis=-1)
+
+    def has_few(example):
+        return tf.shape(example["objects"]["label"])[0] <= options.objects
 
     shapes = ([*size, None], [options.objects], [options.objects, 4])
     padding = (np.uint8(0), -1, np.float32(0.5))
-    batches = examples.map(prepare).padded_batch(1024, shapes, padding)
+    batches = examples.filter(has_few).map(prepare).padded_batch(1024, shapes, padding)
     images, labels, boxes = map(np.concatenate, zip(*batches.as_numpy_iterator(), strict=True))
     return images, {"labels": labels, "boxes": boxes}
 

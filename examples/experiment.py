@@ -205,10 +205,9 @@ def export(options, model, *, inputs=None, name="model", **arguments):
         reports = [keras_seq.export.to_saved_model(model, saved_model, texts=inputs)]
         inputs = None if inputs is None else _padded_ids(model, inputs)
         model, arguments = model.generator, {"source_length": model.source_length, **arguments}
-    elif isinstance(model, keras_seq.generation.Generator):
-        reports = []
     else:
-        reports = [keras_seq.export.to_saved_model(model, saved_model, inputs=inputs)]
+        prompts = {k: v for k, v in arguments.items() if k in ("prompt", "prompt_length")}
+        reports = [keras_seq.export.to_saved_model(model, saved_model, inputs=inputs, **prompts)]
     reports.append(keras_seq.export.to_litert(model, litert, inputs=inputs, **arguments))
     for each in reports:
         print(f"\n{each}")

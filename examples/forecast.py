@@ -2,15 +2,23 @@
 
     python examples/forecast.py --dataset PATH/TO/ETTh1.csv
     python examples/forecast.py --dataset MY.csv --past 168 --future 24 --splits 0.7 0.1 0.2
-    python examples/forecast.py --quick    # tiny models, on a series made up here
+    python examples/forecast.py --quick    # two models, on a series made up here
 
 The task of the literature on ETTh1 (github.com/zhouhaoyi/ETDataset): 336 hours of seven columns of
 an electricity transformer, and the 96 that follow; 8,640, 2,880 and 2,880 hours for training,
 validation and test, all of whose windows count; mean squared error of the standardized columns.
-Each model is trained until the validation error has not fallen for a while, with the weights of its
-best epoch kept. The model with the lowest validation error is drawn and exported.
+Each model is trained with a learning rate that falls to zero, and the weights of the epoch with the
+lowest validation error are kept. The best model by that error is exported.
 
-FIGURES
+One run, on a machine with five times as many processes as cores (the linear model takes 8 seconds
+of processor time); published are 0.375 of DLinear and 0.370 of PatchTST (Nie et al. 2023, table 3):
+
+                   weights  seconds  val MSE test MSE      MAE
+    repeat last          0        0   1.5608   1.2944   0.7132
+    linear          32,352       44   0.6718   0.3735   0.3945
+    markov          48,352       40   1.0246   0.8630   0.6354
+    lstm            62,112      128   0.8903   0.7765   0.6220
+    transformer     69,760      463   0.6584   0.3807   0.4003
 
 The linear, the Markov and the recurrent model are causal: they are then given the test split one
 observation at a time, and forecast after each, as they would online. The recurrent model is trained
@@ -31,9 +39,16 @@ CELLS = {  # arguments of `forecaster`
     "linear": {},
     "markov": {},
     "lstm": {"num_layers": 1, "dropout": 0.5},
-    "transformer": {"hidden_dim": 16, "dropout": 0.3},
+    "transformer": {"hidden_dim": 32, "dropout": 0.3},
 }
-QUICK = {"epochs": 3, "past": 48, "future": 12, "splits": (0.7, 0.1, 0.2), "patch_size": 12}
+QUICK = {
+    "epochs": 3,
+    "learning_rate": 5e-3,
+    "past": 48,
+    "future": 12,
+    "splits": (0.7, 0.1, 0.2),
+    "models": ["linear", "lstm"],
+}
 
 
 def arguments(add):
@@ -42,7 +57,6 @@ def arguments(add):
     add("--splits", type=float, nargs=3, default=(8640, 2880, 2880), help="rows, or shares of them")
     add("--models", nargs="+", choices=CELLS, default=list(CELLS))
     add("--patch-size", type=int, default=24, help="time steps of a patch of the Transformer")
-    add("--patience", type=int, default=3, help="epochs without a better one before training ends")
 
 
 def made_up_series(hours=600):
@@ -75,7 +89,7 @@ def build_model(options, data, cell, every_step=False):
         cell,
         every_step=every_step,
         patch_size=options.patch_size,
-        patch_stride=options.patch_size // 2,
+        patch_stride=options.patch_size,
         **CELLS[cell],
     )
 
@@ -88,30 +102,24 @@ def train(options, data, cell):
         data = load_data(options, every_step=True, stride=12, batch_size=8)
     with experiment.strategy(options).scope():
         model = build_model(options, data, cell, every_step)
-        model.compile(keras.optimizers.Adam(options.learning_rate, clipnorm=1.0), "mse")
-    history = experiment.train(
-        options, model, data.train, data.validation, patience=options.patience, name=cell
-    )
+        steps = options.epochs * len(data.train)
+        schedule = keras.optimizers.schedules.CosineDecay(options.learning_rate, steps)
+        model.compile(keras.optimizers.Adam(schedule, clipnorm=1.0), "mse")
+    history = experiment.train(options, model, data.train, data.validation, name=cell)
     direct = build_model(options, data, cell)
     direct.set_weights(model.get_weights())
     return direct, history.seconds
 
 
 def compare(models, seconds, data):
-    """Print the errors of all models on validation and test data, which is read here alone.
-
-    Returns:
-        Dicts from the model's name to its mean squared errors, and to its forecasts of the test.
-    """
+    """Print the errors of all models on validation and test data, which is read here alone."""
     parts = [
         [np.concatenate(arrays) for arrays in zip(*dataset, strict=True)]
         for dataset in (data.validation, data.test)
     ]
     x, y = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     held_out = len(parts[0][0])  # windows of validation, those of the test after them
-    print(
-        f"\n{'':<12} {'weights':>9} {'seconds':>8} {'val MSE':>9} {'test MSE':>9} {'test MAE':>9}"
-    )
+    print(f"\n{'':<12} {'weights':>9} {'seconds':>8} {'val MSE':>8} {'test MSE':>8} {'MAE':>8}")
     found, forecasts = {}, {}
     for name in ("repeat last", *models):
         if name == "repeat last":
@@ -124,8 +132,8 @@ def compare(models, seconds, data):
         found[name] = {"validation": float(validation), "test": float(test)}
         forecasts[name] = forecast[held_out:]
         print(
-            f"{name:<12} {weights:>9,} {seconds.get(name, 0):>8.0f} {validation:>9.4f} "
-            f"{test:>9.4f} {absolute:>9.4f}"
+            f"{name:<12} {weights:>9,} {seconds.get(name, 0):>8.0f} {validation:>8.4f} "
+            f"{test:>8.4f} {absolute:>8.4f}"
         )
     return found, forecasts
 
@@ -153,31 +161,19 @@ def forecast_online(options, data, cell, model, hours):
 
 
 def draw(options, data, forecasts, names):
-    """The first test window, in the units of the data."""
-    begin = data.starts["test"][0] + options.past
-    shown = min(2, len(data.columns))
-    past, truth = np.split(data.values[begin - options.future : begin + options.future], 2)
+    """The last two columns of the first test window, in the units of the data."""
+    present = data.starts["test"][0] + options.past
+    past, truth = np.split(data.values[present - options.future : present + options.future, -2:], 2)
+    shown = {name: data.unscale(forecasts[name][0])[:, -2:] for name in names}
     path = options.output / "forecasts.png"
-    keras_seq.plots.forecasts(
-        past[:, -shown:],
-        truth[:, -shown:],
-        {name: data.unscale(forecasts[name][0])[:, -shown:] for name in names},
-        columns=data.columns[-shown:],
-        path=path,
-    )
+    keras_seq.plots.forecasts(past, truth, shown, columns=data.columns[-2:], path=path)
     print(f"Saved {path}")
 
 
 def main(command_line=None):
+    defaults = {"epochs": 8, "batch_size": 32, "learning_rate": 2e-3, "without": ["models"]}
     options = experiment.parse(
-        __doc__,
-        arguments,
-        quick=QUICK,
-        without=["models"],
-        command_line=command_line,
-        epochs=30,
-        batch_size=32,
-        learning_rate=1e-3,
+        __doc__, arguments, quick=QUICK, command_line=command_line, **defaults
     )
     data = load_data(options)
     print(data)
@@ -196,8 +192,7 @@ def main(command_line=None):
             forecast_online(options, data, cell, models[cell], options.past + options.future)
     figures = {f"test MSE of {name}": errors["test"] for name, errors in found.items()}
     experiment.report(options, figures, best=best, seconds=seconds)
-    inputs = next(iter(data.test))[0].numpy()[:8]
-    experiment.export(options, models[best], inputs=inputs)
+    experiment.export(options, models[best], inputs=next(iter(data.test))[0].numpy()[:8])
     return found
 
 

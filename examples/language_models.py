@@ -16,9 +16,7 @@ character after 1, 2, ..., 64 others: it falls as far as a model looks back.
 estimate, on the last tenth: both held-out splits).
 """
 
-import experiment  # first: it quiets TensorFlow
-
-# isort: split
+import experiment  # first: it quiets TensorFlow's log
 import keras
 import numpy as np
 import tensorflow as tf
@@ -135,11 +133,13 @@ def losses(model, dataset):
     return keras.ops.convert_to_numpy(loss)
 
 
-def make_generator(model, options, sampler):
-    positions = options.length - 1 if model.name == "gpt_2" else options.characters
+def make_generator(model, options, sampler, prompt_length):
+    length = options.characters
+    if model.name == "gpt_2":  # it has learned so many positions
+        length = min(length, options.length - prompt_length)
     return keras_seq.generation.Generator(
         model,
-        max_length=min(options.characters, positions),
+        max_length=length,
         sampler=sampler,
         banned_tokens=range(4),  # special ones, which no text has
         jit_compile=False,
@@ -169,10 +169,12 @@ def main():
     data = load_data(options)
     print(data)
     prompt = [int(i) for i in data.tokenizer([options.prompt])[0]]
+    if not prompt or 1 in prompt:  # the unknown character
+        raise SystemExit(f"--prompt needs characters of the text. Received: {options.prompt!r}")
     trained, seconds, curves, figures = {}, {}, {}, {}
     for name in options.models:
         trained[name], seconds[name] = train(name, options, data)
-        generator = make_generator(trained[name], options, "random")
+        generator = make_generator(trained[name], options, "random", len(prompt))
         tokens = generator.generate(prompt=[prompt], seed=options.seed).tokens
         print(f"{name} writes: {data.tokenizer.detokenize(tokens)[0]!r}\n")
 
@@ -188,7 +190,7 @@ def main():
     experiment.report(options, figures, seconds=seconds)
 
     best = min(trained, key=lambda name: figures[f"{name}, validation"])
-    generator = make_generator(trained[best], options, "greedy")
+    generator = make_generator(trained[best], options, "greedy", 8)
     prompts = np.concatenate([tokens[:, :8] for tokens, _ in data.validation.take(2)])
     experiment.export(options, generator, prompt_length=8, prompt=prompts)
 

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_seq
+from keras_seq.generation import BeamSampler, Generator, TextGenerator
 
 DATES = "date_translation"
 QUICK = {"epochs": 8, "size": 32, "batch_size": 32, "train_examples": 480, "compare": 8}
@@ -85,17 +86,11 @@ def load_data(options):
     shapes = {} if options.quick else {"length_buckets": (20, 40)}
     if options.task == "text":  # loops of recurrent layers are compiled for each shape: few of them
         shapes = {"share_vocabulary": True, "static_shapes": options.model == "rnn"}
+    names = ("source", "target", "data_dir", "tokenizer", "vocabulary_size", "batch_size")
+    names += ("max_tokens", "train_examples", "seed")
     return keras_seq.data.translation(
         few_dates(options) if options.dataset is None else options.dataset,
-        source=options.source,
-        target=options.target,
-        data_dir=options.data_dir,
-        tokenizer=options.tokenizer,
-        vocabulary_size=options.vocabulary_size,
-        batch_size=options.batch_size,
-        max_tokens=options.max_tokens,
-        train_examples=options.train_examples,
-        seed=options.seed,
+        **{name: getattr(options, name) for name in names},
         **shapes,
     )
 
@@ -141,19 +136,11 @@ def trained_translator(options, data):
         model = build_model(options, data, max(128, source_length, data.target_length))
         compile_model(options, model, len(data.train) * options.epochs)
     history = experiment.train(options, model, data.train, data.validation, average=options.average)
-    beams = keras_seq.generation.BeamSampler(options.beams)
-    generator = keras_seq.generation.Generator(
-        model,
-        max_length=data.target_length,
-        start_token=data.start_id,
-        end_token=data.end_id,
-        sampler="greedy" if options.beams == 1 else beams,
-    )
+    sampler = BeamSampler(options.beams) if options.beams > 1 else "greedy"
+    generator = Generator(model, data.target_length, data.start_id, data.end_id, sampler=sampler)
     tokenizers = data.source_tokenizer, data.target_tokenizer
-    translator = keras_seq.generation.TextGenerator(
-        generator, *tokenizers, source_length=source_length, unknown="ignore"
-    )
-    return translator, history
+    limits = {"source_length": source_length, "unknown": "ignore"}
+    return TextGenerator(generator, *tokenizers, **limits), history
 
 
 def evaluate(options, outputs, targets):
@@ -203,7 +190,8 @@ def main(command_line=None):
         weights, read, written = attention(translator, text)
         maps.append((list(weights.values())[-1].mean(axis=0), read, written, f"{text} → {output}"))
     keras_seq.plots.attention_maps(maps, path=options.output / "attention.png")
-    experiment.export(options, translator, inputs=sources[: options.compare], name=options.task)
+    name = options.output.resolve()  # NAME.tflite beside NAME/1
+    experiment.export(options, translator, inputs=sources[: options.compare], name=name)
 
 
 if __name__ == "__main__":

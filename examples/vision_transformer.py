@@ -1,17 +1,21 @@
 """Train a Vision Transformer to tell digits, or clothes, apart, on a CPU.
 
-    python examples/vision_transformer.py                            # MNIST
-    python examples/vision_transformer.py --dataset fashion_mnist
-    python examples/vision_transformer.py --dataset PATH/TO/FOLDER --patch-size 8 --classes ...
+    python examples/vision_transformer.py                                    # MNIST
+    python examples/vision_transformer.py --dataset fashion_mnist --flip
+    python examples/vision_transformer.py --dataset PATH/TO/FOLDER           # one folder a class
     python examples/vision_transformer.py --quick    # seconds, on bars made up here
 
-An image is cut into patches of 4 x 4 pixels, and six blocks of an encoder, 64 wide, read them as a
-sequence behind a class token, from which the digit is told (Dosovitskiy et al. 2021). Training
-images are moved by up to two pixels. The weights that did best on the validation split are kept,
-and the test split is read once.
+An image is cut into patches of 7 x 7 pixels, and six blocks of an encoder, 64 wide, read them as a
+sequence, 206,000 weights in all (Dosovitskiy et al. 2021). The class is told from the mean over the
+patches, which learns faster than a class token (Beyer et al. 2022); `--pooling token` has one.
+Training images are moved by up to two pixels. The weights that did best on the validation split are
+kept, and the test split is read once. Accuracy on it after 15 epochs:
 
-`rollout.png` shows test images and which of their patches the class token has seen, through all
-blocks (Abnar & Zuidema 2020).
+    mnist                     99.22 %
+    fashion_mnist --flip      87.33 %     (87.98 % of the training images: it has not learned them)
+
+`rollout.png` shows test images and how much of each patch is in what the class is told from,
+through all blocks (Abnar & Zuidema 2020).
 """
 
 import experiment  # first: it quiets TensorFlow's log
@@ -22,7 +26,6 @@ import tensorflow as tf
 import keras_seq
 
 QUICK = {
-    "patch_size": 7,
     "layers": 1,
     "size": 32,
     "epochs": 4,
@@ -32,12 +35,12 @@ QUICK = {
 
 
 def arguments(add):
-    add("--patch-size", type=int, default=4, help="pixels along the side of a patch")
+    add("--patch-size", type=int, default=7, help="pixels along the side of a patch")
     add("--layers", type=int, default=6)
     add("--heads", type=int, default=4)
     add("--size", type=int, default=64, help="width of the model")
     add("--dropout", type=float, default=0.0)
-    add("--pooling", choices=("token", "gap"), default="token", help="class token, or mean")
+    add("--pooling", choices=("token", "gap"), default="gap", help="class token, or mean")
     add("--shift", type=int, default=2, help="pixels by which training images move at most")
     add("--flip", action="store_true", help="mirror training images, half of them")
     add("--train-examples", type=int, help="train on so many images only")
@@ -99,9 +102,9 @@ def main(command_line=None):
         without=("pictures",),
         command_line=command_line,
         dataset="mnist",
-        epochs=10,
+        epochs=15,
         batch_size=100,
-        learning_rate=1e-3,
+        learning_rate=2e-3,
     )
     data = keras_seq.data.images(
         options.dataset or made_up(options.seed),

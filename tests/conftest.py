@@ -1,12 +1,22 @@
 """What all tests share: quiet backends, fixed seeds, and runs without TensorFlow."""
 
 import os
+import shutil
 import sys
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # one order of summation on every machine
+# Most of a run is XLA compiling functions that are called once: quickly made ones will do.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Eager JAX compiles each operation for each shape. The processes of a run share what they made.
+_OWN_CACHE = None
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    _OWN_CACHE = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jax-cache-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
-import pytest
+import pytest  # noqa: E402
 
 _NEED_TENSORFLOW = ("data", "export", "examples")  # folders of tests/
 
@@ -42,12 +52,33 @@ def pytest_configure(config):
     sys.modules.update(dict.fromkeys(("tensorflow", "tensorflow_datasets", "tf_keras")))
 
 
+def pytest_unconfigure():
+    if _OWN_CACHE is not None:  # in the process that starts the others
+        shutil.rmtree(_OWN_CACHE, ignore_errors=True)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def keras_home(tmp_path_factory):
     """Trained tokenizers are kept here, not in the home of who runs the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras_home")))
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def scripts_are_forked(request, tmp_path_factory):
+    """What exports start need not import TensorFlow each time; examples start it as users do."""
+    if request.config.getoption("--without-tensorflow"):
+        yield
+        return
+    from keras_seq.export import _process
+    from tests.export.forked_scripts import ForkingServer
+
+    server = ForkingServer(tmp_path_factory.mktemp("scripts"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_process, "subprocess", server)
+        yield
+    server.close()
 
 
 def pytest_ignore_collect(collection_path, config):

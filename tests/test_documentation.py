@@ -92,8 +92,9 @@ BLOCKS = {
 
 # A page on one protocol is read from its top, so its blocks go on from those above.
 GUIDES = sorted((ROOT / "docs" / "extending").glob("*.md"))
-# tests/data/test_data_page.py runs the page about data, which needs them.
-ON_THEIR_OWN = [n for n in BLOCKS if not n.startswith(("docs/extending/", "docs/data.md"))]
+# tests/data/test_data_page.py runs the page about data, tests/test_tutorial.py the tutorial.
+ELSEWHERE = ("docs/extending/", "docs/data.md", "docs/tutorial/")
+ON_THEIR_OWN = [n for n in BLOCKS if not n.startswith(ELSEWHERE)]
 
 
 @pytest.mark.parametrize("name", ON_THEIR_OWN)

@@ -52,7 +52,6 @@ def make_dataset(plan, fill, *, shuffle=False, seed=0):
 def _epoch_of(plan, fill, shuffle, seed):
     """Function from the number of a pass and its first batch to the dataset of its batches."""
     count = len(plan.key)
-    by_key = np.argsort(plan.key, kind="stable")
     is_sorted = bool(np.all(plan.key[1:] == plan.key[:-1]))
     sort_key = tf.constant(plan.key.astype("int32"))
     starts, sizes = tf.constant(plan.starts), tf.constant(plan.sizes)
@@ -62,13 +61,12 @@ def _epoch_of(plan, fill, shuffle, seed):
     def epoch(number, first):
         key = tf.stack([tf.cast(number, "int64"), tf.constant(seed, "int64")])
         batches = tf.range(len(plan), dtype="int64")
-        rows = tf.constant(by_key)
+        rows = tf.range(count, dtype="int64")
         if shuffle:
             shuffled = tf.random.experimental.stateless_shuffle
-            rows = shuffled(tf.range(count, dtype="int64"), seed=key)
-            if not is_sorted:
-                rows = tf.gather(rows, tf.argsort(tf.gather(sort_key, rows), stable=True))
-            batches = shuffled(batches, seed=key + 1)
+            rows, batches = shuffled(rows, seed=key), shuffled(batches, seed=key + 1)
+        if not is_sorted:
+            rows = tf.gather(rows, tf.argsort(tf.gather(sort_key, rows), stable=True))
 
         def batch(k):
             start = starts[k]
@@ -90,6 +88,12 @@ def _known(lengths, fixed):
 def finish(dataset):
     """Prefetch, in a deterministic order, without autotuning."""
     options = tf.data.Options()
-    options.autotune.enabled = False
     options.deterministic = True
-    return dataset.prefetch(PREFETCH).with_options(options)
+    return without_autotuning(dataset.prefetch(PREFETCH)).with_options(options)
+
+
+def without_autotuning(dataset):
+    """The dataset, of which no thread is waited for, and no buffer grows."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
+from keras_seq.data._pipeline import without_autotuning
 from keras_seq.data._splits import pick
 
 _ROWS = 256  # examples read at a time
@@ -46,6 +47,33 @@ def read_columns(source, columns, *, errors="raise", texts=()):
     return read, dropped
 
 
+def finite_rows(source, split, column, rows, errors, dropped):
+    """Which series hold numbers alone.
+
+    Args:
+        source, errors: as of `read_columns`.
+        split, column: their names, for messages.
+        rows: list of N arrays.
+        dropped: dict of counts, which gets `not_finite`.
+
+    Returns:
+        (N,) booleans.
+
+    Raises:
+        ValueError: if a row has a NaN or infinity; it names the record.
+    """
+    finite = np.array([bool(np.isfinite(row).all()) for row in rows], bool)
+    if errors == "raise" and not finite.all():
+        number = int(np.argmin(finite))
+        raise ValueError(
+            f"Record {number:,} of split {split!r} of {source.name!r} must have finite numbers in "
+            f"column {column!r}. Received: NaN or infinity. Correct it, or pass errors='skip' to "
+            "leave out and count such records."
+        )
+    dropped["not_finite"] = int((~finite).sum())
+    return finite
+
+
 def _read(source, split, columns, errors, texts, dropped):
     rows = {name: [] for name in columns}
     for batch in batches_of(source, split, columns, errors, texts, dropped):
@@ -78,6 +106,7 @@ def batches_of(source, split, columns, errors="raise", texts=(), dropped=None):
     """
     dropped = {} if dropped is None else dropped
     chosen = source.splits[split].map(lambda row: {name: row[name] for name in columns})
+    chosen = without_autotuning(chosen)
     number = 0
     for items in _readable(source, split, chosen, errors, dropped):
         keep = np.ones(len(items[columns[0]]), bool)
@@ -157,7 +186,7 @@ def _decoded(source, split, name, items, number, errors, keep, dropped):
     texts = []
     for i, item in enumerate(items):
         try:
-            texts.append(item.decode("utf-8"))
+            texts.append(item.decode("utf-8").removeprefix("\ufeff"))  # the mark of UTF-8 files
         except UnicodeDecodeError as error:
             if errors == "raise":
                 raise ValueError(

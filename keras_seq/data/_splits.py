@@ -20,8 +20,8 @@ def our_splits(found):
 def choose_held_out(keys):
     """Chooses which examples of the train split become a split that is missing.
 
-    2 % of them, at most 2,000. Which ones depends on their keys alone, so they are the same every
-    time, and examples of one key stay together.
+    2 % of them, at most 2,000, or all of the rarest key where each has more. Which ones depends
+    on their keys alone, so they are the same every time, and examples of one key stay together.
 
     Args:
         keys: list of `bytes`, the content of each example, such as its text.
@@ -45,13 +45,15 @@ def choose_held_out(keys):
     def order(key):
         return hashlib.blake2b(key, digest_size=16).digest()
 
-    held = set()
-    for key in sorted(counts, key=order)[:-1]:
+    held, in_order = set(), sorted(counts, key=order)
+    for key in in_order[:-1]:
         if counts[key] <= wanted:
             held.add(key)
             wanted -= counts[key]
         if wanted == 0:
             break
+    if not held:
+        held = {min(in_order, key=counts.get)}
     return [key in held for key in keys]
 
 

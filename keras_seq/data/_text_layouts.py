@@ -106,7 +106,7 @@ def packed(split, documents, length, batches, dropped):
 
     dataset, plan = batches.make(split, np.full((len(used), 1), length), fill)
     summary = SplitSummary.of_plan(plan, dropped, documents.lengths)
-    summary.padding = 1 - float(used.mean()) / length
+    summary.padding = 1 - float(used.mean()) / length if len(used) else 0.0
     return dataset, summary
 
 

@@ -74,6 +74,18 @@ class ExportedFunction:
         return float("nan")
 
 
+def rows_of_calls(count, size=64):
+    """Slices of rows for a file whose batch is open: some of one row, which are timed, and batches.
+
+    Args:
+        count: number of rows.
+        size: of a batch.
+    """
+    single = min(20, (count + 1) // 2)
+    starts = [*range(single), *range(single, count, size), count]
+    return [slice(a, b) for a, b in itertools.pairwise(starts)]
+
+
 def median_milliseconds(function, arguments, repeats=20):
     """Median time of `function`, called with one of a list of arguments after the other."""
     for argument in arguments:

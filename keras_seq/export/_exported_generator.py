@@ -4,9 +4,14 @@ import numpy as np
 from keras import ops
 
 from keras_seq.export._compare_tokens import compare_tokens, target_time
-from keras_seq.export._exported_function import ExportedFunction, median_milliseconds
-from keras_seq.export._generator_inputs import comparison_inputs
+from keras_seq.export._exported_function import (
+    ExportedFunction,
+    median_milliseconds,
+    rows_of_calls,
+)
+from keras_seq.export._generator_inputs import comparison_inputs, open_shapes, widths
 from keras_seq.generation._exportable import check_exportable
+from keras_seq.layers._arguments import check_positive
 
 
 class ExportedGenerator(ExportedFunction):
@@ -14,9 +19,10 @@ class ExportedGenerator(ExportedFunction):
 
     Args:
         model: a `keras_seq.generation.Generator`.
-        shapes: dict from context input name to shape, without open dimensions.
+        shapes: dict from context input name to shape, without open dimensions; `None`: those of
+            the model, with all that it leaves open.
         prompt_length: P, or `None` where the start token begins.
-        batch_size: B.
+        batch_size: B, or `None`: open.
         inputs: context arrays to compare on, dict by name or one array; random ones if `None`.
         prompt: (N, P) prompts to compare on; random ones if `None`.
         atol: tolerance of scores.
@@ -28,14 +34,22 @@ class ExportedGenerator(ExportedFunction):
         super().__init__(model, atol)
         check_exportable(model)
         target_time(model, prompt_length or 1)
-        self.shapes, self.prompt_length, self.batch_size = shapes, prompt_length, batch_size
-        self.inputs, self.prompt = comparison_inputs(model, shapes, prompt_length, inputs, prompt)
+        self.prompt_length, self.batch_size = prompt_length, batch_size
+        self.shapes = open_shapes(model) if shapes is None else shapes
+        compared = widths(model, inputs) if shapes is None else shapes
+        self.inputs, self.prompt = comparison_inputs(model, compared, prompt_length, inputs, prompt)
         arrays = dict(self.inputs)
         if self.prompt is not None:
             arrays["prompt"] = self.prompt
         self.count = len(next(iter(arrays.values())))
-        for begin in range(0, self.count, batch_size):
-            rows = np.minimum(np.arange(begin, begin + batch_size), self.count - 1)
+        if batch_size is None:
+            rows_of_each = rows_of_calls(self.count)
+        else:
+            begins = range(0, self.count, batch_size)
+            rows_of_each = [
+                np.minimum(np.arange(begin, begin + batch_size), self.count - 1) for begin in begins
+            ]
+        for rows in rows_of_each:
             self.calls.append({name: value[rows] for name, value in arrays.items()})
 
     def specs(self):
@@ -48,8 +62,9 @@ class ExportedGenerator(ExportedFunction):
     def __call__(self, **inputs):
         generator, prompt = self.model, inputs.pop("prompt", None)
         if prompt is None:
-            ids = ops.full((self.batch_size, 1), generator.start_token, dtype="int32")
-            lengths = ops.ones((self.batch_size,), dtype="int32")
+            batch = self.batch_size or ops.shape(next(iter(inputs.values())))[0]
+            ids = ops.full((batch, 1), generator.start_token, dtype="int32")
+            lengths = ops.ones((batch,), dtype="int32")
         else:
             ids = prompt
             filled = ops.not_equal(ids, generator.pad_token)
@@ -66,7 +81,23 @@ class ExportedGenerator(ExportedFunction):
         return compare_tokens(what, *arguments)
 
     def model_latency(self):
-        return generate_latency(self.model, self.calls[:20])
+        fewest = min(len(next(iter(call.values()))) for call in self.calls)
+        calls = [call for call in self.calls if len(next(iter(call.values()))) == fewest]
+        return generate_latency(self.model, calls[:20])
+
+
+def check_prompt_length(exporter, generator, prompt_length, prompt):
+    """Raise unless each sequence has something to begin with."""
+    if prompt_length is not None:
+        check_positive(exporter, prompt_length=prompt_length)
+        return
+    if generator.start_token is None or not generator.stepper.context_inputs:
+        raise ValueError(
+            f"`prompt_length` of {exporter} must be given, because the generator has no start "
+            "token or its model no context input: each sequence begins with a prompt."
+        )
+    if prompt is not None:
+        raise ValueError(f"`prompt` of {exporter} needs `prompt_length`, the width of the prompt.")
 
 
 def generate_latency(generator, calls):

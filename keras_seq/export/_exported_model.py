@@ -5,11 +5,15 @@ import numpy as np
 
 from keras_seq.export._exported_function import ExportedFunction, median_milliseconds
 from keras_seq.export._model_call import ModelCall, layers_of
-from keras_seq.export._model_inputs import checked_arrays, model_shapes, random_arrays, split_rows
+from keras_seq.export._model_inputs import (
+    LENGTHS,
+    checked_arrays,
+    model_shapes,
+    random_arrays,
+    split_rows,
+)
 from keras_seq.export.report import ExportError
 from keras_seq.stepping._keras_private import functional_of, graph_outputs, is_functional
-
-LENGTHS = (13, 5)  # of the sequences that are compared where the time is open
 
 
 class ExportedModel(ExportedFunction):
@@ -124,7 +128,8 @@ def check_functional(model):
     if not is_functional(model):
         raise TypeError(
             "What is exported must be a functional or built Sequential keras.Model, or a "
-            f"keras_seq.generation.Generator. Received: {type(model).__name__}"
+            "keras_seq.generation.Generator (as a SavedModel a TextGenerator, too). Received: "
+            f"{type(model).__name__}"
         )
     stateful = [layer.name for layer in layers_of(model) if getattr(layer, "stateful", False)]
     if stateful:

@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 
+from keras_seq.export._model_inputs import LENGTHS
 from keras_seq.generation._token_ids import check_ids, padded_prompt
-from keras_seq.stepping._embeddings import vocabulary_size
+from keras_seq.stepping._embeddings import positions, vocabulary_size
 
 
 def comparison_inputs(generator, shapes, prompt_length, inputs, prompt, count=64):
@@ -31,6 +32,24 @@ def comparison_inputs(generator, shapes, prompt_length, inputs, prompt, count=64
     if prompt is None:
         return inputs, _random_rows(generator, generator.stepper.target, shape, count, rng)
     return inputs, _checked(generator, generator.stepper.target, prompt, shape)
+
+
+def open_shapes(generator):
+    """Dict from context input name to the model's own shape, the batch open."""
+    inputs = generator.stepper.graph.inputs
+    return {name: (None, *inputs[name].shape[1:]) for name in generator.stepper.context_inputs}
+
+
+def widths(generator, inputs):
+    """As `open_shapes`, where open dimensions are those of `inputs`, or of random ones."""
+    given = {} if inputs is None else generator.stepper.named_context(inputs)
+    shapes = {}
+    for name, shape in open_shapes(generator).items():
+        own = (LENGTHS[0],) * len(shape) if name not in given else np.shape(given[name])
+        if name not in given:
+            own = [min(n, positions(generator.model, name) or n) for n in own]
+        shapes[name] = (None, *(n or w for n, w in zip(shape[1:], own[1:], strict=True)))
+    return shapes
 
 
 def _random_rows(generator, name, shape, count, rng):

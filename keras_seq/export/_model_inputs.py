@@ -4,7 +4,9 @@ import keras
 import numpy as np
 
 from keras_seq.generation._token_ids import check_ids
-from keras_seq.stepping._embeddings import vocabulary_size
+from keras_seq.stepping._embeddings import positions, vocabulary_size
+
+LENGTHS = (13, 5)  # of the sequences that are compared where the time is open
 
 
 def model_shapes(call, time=None, batch_size=None):
@@ -41,6 +43,8 @@ def random_arrays(call, shapes, seed, length, padded):
         padded: whether the last row of ids ends with zeros.
     """
     rng, arrays = np.random.default_rng(seed), {}
+    if length is not None:
+        length = min([length, *(positions(call.model, name) or length for name in shapes)])
     for name, shape in shapes.items():
         rows = seed + 1 if shape[0] is None else shape[0]
         shape = [rows, *(length if n is None else n for n in shape[1:])]

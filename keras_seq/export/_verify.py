@@ -14,8 +14,8 @@ def verify(path, model, inputs=None, *, prompt=None, max_length=None, atol=None,
         path: of an artifact of `to_litert`, `to_saved_model` or another registered target.
         model: the `Generator`, `keras.Model` or `TextGenerator` that was exported.
         inputs: what to compare on: arrays, by name or one alone, of shapes that a LiteRT file
-            takes; a list of source strings for a SavedModel. Random ones if `None`.
-        prompt: (N, P) prompts, for a LiteRT file of a generator that takes them.
+            takes; a list of source strings for a `TextGenerator`. Random ones if `None`.
+        prompt: (N, P) prompts, of a generator that takes them.
         max_length: that of the export, for a LiteRT file with `streaming=True`.
         atol: tolerance, see the export; the export's own if `None`.
         target: name of the registered target; found from the artifact if `None`.

@@ -11,7 +11,7 @@ from keras_seq.layers import (
     PositionalEmbedding,
     TransformerDecoderBlock,
 )
-from keras_seq.layers._arguments import check_positive
+from keras_seq.layers._arguments import check_positive, check_rate
 from keras_seq.models._convolutions import convolutions
 
 CELLS = ("gru", "lstm", "transformer")
@@ -21,7 +21,7 @@ def captioner(
     vocabulary_size,
     image_shape,
     cell="gru",
-    filters=(32, 64, 128),
+    filters=(32, 64, 128, 128),
     num_layers=1,
     embedding_dim=64,
     hidden_dim=128,
@@ -34,7 +34,7 @@ def captioner(
 ):
     r"""An image goes in once, then a decoder writes words and looks at places of the image.
 
-        a_s = convolutions(image)_s + p_s             # S places, D features each
+        a_s = relu(W (norm(convolutions(image))_s + p_s))    # S places, D features each
 
     The recurrent decoder ("Show, Attend and Tell", Xu et al. 2015, with its soft attention and its
     start state from the mean of all places; the attention comes after the recurrence, as in Luong
@@ -49,7 +49,8 @@ def captioner(
 
         logits = norm(decoder_block^N(E target + p, a)) W_o
 
-    Each convolution halves height and width, so that (32, 64, 128) gives H/8 times W/8 places.
+    Each convolution halves height and width, so that four give H/16 times W/16 places, each of
+    which sees 31 x 31 pixels.
 
     Args:
         vocabulary_size: V; id 0 is padding.
@@ -90,6 +91,7 @@ def captioner(
     print(generator.generate(image).tokens)  # of an untrained model
     ```
     """
+    check_rate("captioner", dropout=dropout)
     check_positive(
         "captioner",
         vocabulary_size=vocabulary_size,
@@ -108,7 +110,10 @@ def captioner(
         x = convolution(x)
     places = x.shape[1] * x.shape[2]  # S
     x = layers.Reshape((places, x.shape[3]))(x)
-    x = LearnedPositions(places, name="places")(x)
+    x = layers.LayerNormalization(epsilon=1e-5)(x)
+    wide = keras.initializers.RandomNormal(stddev=0.5)  # to tell places apart from the first step
+    x = LearnedPositions(places, initializer=wide, name="places")(x)
+    x = layers.Dense(filters[-1], activation="relu", name="features")(x)
 
     if cell == "transformer":
         y = PositionalEmbedding(vocabulary_size, hidden_dim, sequence_length, name="words")(target)

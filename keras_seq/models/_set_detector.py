@@ -1,6 +1,7 @@
 """DETR, a detector that gives a set of boxes, as a plain functional model."""
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from keras_seq.layers import (
@@ -10,7 +11,31 @@ from keras_seq.layers import (
     TransformerEncoderBlock,
 )
 from keras_seq.layers._arguments import check_positive
+from keras_seq.layers.positions.embedding import sinusoidal_positions
 from keras_seq.models._convolutions import convolutions
+
+
+@keras.saving.register_keras_serializable(package="keras_seq")
+class SinesOfPlaces(keras.initializers.Initializer):
+    """Half of the features are sines and cosines of the row, half of the column.
+
+    (Parmar et al. 2018, as in Carion et al. 2020, appendix A.4.)
+
+    Args:
+        height, width: of the grid whose places, in raster order, are the positions.
+    """
+
+    def __init__(self, height, width):
+        self.height, self.width = height, width
+
+    def __call__(self, shape, dtype=None):
+        rows, columns = (sinusoidal_positions(n, shape[-1] // 2) for n in (self.height, self.width))
+        rows = np.repeat(rows, self.width, axis=0)  # (H W, D / 2)
+        columns = np.tile(columns, (self.height, 1))
+        return ops.cast(np.concatenate([rows, columns], axis=-1), dtype or "float32")
+
+    def get_config(self):
+        return {"height": self.height, "width": self.width}
 
 
 def set_detector(
@@ -36,11 +61,11 @@ def set_detector(
         y      = decoder_block^N(queries, memory)                # queries see each other
         class  = softmax(y W_c + b_c),   box = sigmoid(mlp(y) + r)
 
-    (section 3.2.) Each of the N queries, learned vectors, gives one object or none. As in the
-    paper's Table 3 ("sine at input" and others) positions and queries are added once, at the
-    input; both are learned. The blocks are pre-norm. r, (N, 4), is where the box of a query begins:
-    learned, spread over the image at first (as the reference points of Zhu et al. 2021), so that
-    queries do not all begin with the same objects.
+    (section 3.2.) Each of the N queries, learned vectors, gives one object or none. Positions and
+    queries are added once, at the input, which the paper's Table 3 compares with adding them in
+    each attention; p begins as sines of row and column. The blocks are pre-norm. r, (N, 4), is
+    where the box of a query begins: learned, spread over the image at first (as the reference
+    points of Zhu et al. 2021), so that queries do not all begin with the same objects.
 
     Args:
         image_shape: `(H, W, C)`.
@@ -69,7 +94,7 @@ def set_detector(
         `auxiliary_boxes` (B, L - 1, N, 4).
 
     Raises:
-        ValueError: if a size is below 1, or `hidden_dim` is no multiple of `num_heads`.
+        ValueError: if a size is below 1, or `hidden_dim` is no multiple of 4 and of `num_heads`.
 
     Example:
 
@@ -91,6 +116,11 @@ def set_detector(
         num_decoder_layers=num_decoder_layers,
         hidden_dim=hidden_dim,
     )
+    if hidden_dim % 4:
+        raise ValueError(
+            "`hidden_dim` of set_detector must be a multiple of 4, for sines and cosines of row "
+            f"and column. Received: hidden_dim={hidden_dim}"
+        )
     block = {
         "intermediate_dim": intermediate_dim,
         "num_heads": num_heads,
@@ -106,9 +136,10 @@ def set_detector(
     x = image
     for convolution in convolutions("set_detector", image_shape, filters):
         x = convolution(x)
+    sines = SinesOfPlaces(*x.shape[1:3])
     x = layers.Reshape((-1, filters[-1]), dtype=dtype)(x)  # (B, S, filters), S places
     x = layers.Dense(hidden_dim, dtype=dtype, name="projection")(x)
-    x = LearnedPositions(x.shape[1], dtype=dtype, name="positions")(x)
+    x = LearnedPositions(x.shape[1], initializer=sines, dtype=dtype, name="positions")(x)
     for i in range(num_layers):
         x = TransformerEncoderBlock(**block, name=f"encoder_{i}")(x)
     memory = layers.LayerNormalization(epsilon=layer_norm_epsilon, dtype=dtype, name="memory")(x)
@@ -127,7 +158,10 @@ def set_detector(
             box = layer(box)
         return classes(y), ops.sigmoid(box)
 
-    y = LearnedTokens(num_queries, dtype=dtype, name="queries")(memory)  # (B, N, D)
+    queries = LearnedTokens(
+        num_queries, keras.initializers.RandomNormal(stddev=1.0), dtype=dtype, name="queries"
+    )
+    y = queries(memory)  # (B, N, D)
     logits, boxes = [], []
     for i in range(num_decoder_layers):
         y = TransformerDecoderBlock(**block, causal=False, name=f"decoder_{i}")(y, memory)

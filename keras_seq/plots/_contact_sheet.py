@@ -1,11 +1,11 @@
 """Several pictures as one, each with its name."""
 
-import math
 import pathlib
 
 from keras_seq.plots._figure import check_path, new_figure, save
 
-_PANEL = (5.0, 3.6)  # inches
+_WIDTH = 5.0  # inches of a picture
+_NAME = 0.35  # of the line above it
 
 
 def contact_sheet(pictures, path=None, columns=3, title=None):
@@ -53,12 +53,16 @@ def contact_sheet(pictures, path=None, columns=3, title=None):
         raise ValueError(f"`columns` must be an int of 1 or more. Received: {columns!r}")
     images = [(str(name), imread(picture)) for name, picture in pictures]
     columns = min(columns, len(images))
-    rows = math.ceil(len(images) / columns)
-    size = (columns * _PANEL[0], rows * _PANEL[1] + 0.4 * bool(title))
+    shapes = [image.shape[0] / image.shape[1] for _, image in images]
+    starts = range(0, len(images), columns)
+    heights = [_WIDTH * max(shapes[start : start + columns]) + _NAME for start in starts]
+    size = (columns * _WIDTH, sum(heights) + _NAME * bool(title))
     figure = new_figure(figsize=size, layout="constrained")
+    grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
     for i, (name, image) in enumerate(images):
-        axes = figure.add_subplot(rows, columns, i + 1)
+        axes = figure.add_subplot(grid[divmod(i, columns)])
         axes.imshow(image)
+        axes.set_anchor("NW")
         axes.set_title(name, size=11, loc="left", parse_math=False)
         axes.set_axis_off()
     if title:

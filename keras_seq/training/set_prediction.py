@@ -99,6 +99,11 @@ class SetPrediction(keras.Model):
             jit_compile = False
         super().compile(*args, jit_compile=jit_compile, **kwargs)
 
+    def compile_from_config(self, config):
+        """Compile a loaded model as the saved one was."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The loss of all outputs, averaged over the batch; see the class."""
         if not isinstance(y, dict) or not {"labels", "boxes"} <= set(y):
@@ -109,16 +114,16 @@ class SetPrediction(keras.Model):
             )
         labels = ops.cast(y["labels"], "int32")
         boxes = ops.cast(y["boxes"], "float32")
-        parts = [self._losses(y_pred["logits"], y_pred["boxes"], labels, boxes)]
+        parts = [self._set_losses(y_pred["logits"], y_pred["boxes"], labels, boxes)]
         for name, value in zip(self._means, parts[0], strict=True):
             self._means[name].update_state(value)
         if "auxiliary_logits" in y_pred:
             for i in range(y_pred["auxiliary_logits"].shape[1]):
                 outputs = (y_pred[f"auxiliary_{name}"][:, i] for name in OUTPUTS)
-                parts.append(self._losses(*outputs, labels, boxes))
+                parts.append(self._set_losses(*outputs, labels, boxes))
         return sum(c + self.l1 * b + self.giou * g for c, b, g in parts)
 
-    def _losses(self, logits, boxes, labels, true_boxes):
+    def _set_losses(self, logits, boxes, labels, true_boxes):
         """The three losses of one set of predictions.
 
         Args:

@@ -13,6 +13,11 @@ def test_two_percent_are_held_out_the_same_every_time_and_equal_ones_stay_togeth
     assert turned == held[::-1]
 
 
+def test_of_contents_that_are_all_frequent_the_rarest_is_held_out():
+    keys = [b"a"] * 50 + [b"b"] * 40 + [b"c"] * 60
+    assert choose_held_out(keys) == [key == b"b" for key in keys]
+
+
 def test_one_content_alone_cannot_be_held_out():
     with pytest.raises(ValueError, match="at least two distinct examples"):
         choose_held_out([b"a", b"a"])

@@ -33,7 +33,7 @@ def test_the_script_exports_files_that_give_equal_tokens(script):
     assert len(equal) == 2 and all(same == compared for same, compared in equal)
     differences = re.findall(r"^  largest score difference +(\S+)", printed, re.MULTILINE)
     assert len(differences) == 2 and all(float(d) < 1e-3 for d in differences)
-    assert (output / "1" / "saved_model.pb").exists() and (output / "dates.tflite").exists()
+    assert (output / "1" / "saved_model.pb").exists() and output.with_suffix(".tflite").exists()
     assert (output / "attention.png").read_bytes().startswith(b"\x89PNG")
 
 

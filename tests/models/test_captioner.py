@@ -19,7 +19,7 @@ CELLS = ("gru", "lstm", "transformer")
 
 
 def captioner(cell="gru", **kwargs):
-    sizes = {"filters": (3, 4), "embedding_dim": 5, "hidden_dim": 6, "attention_units": 3}
+    sizes = {"filters": (3, 4), "embedding_dim": 5, "hidden_dim": 6, "attention_units": 7}
     blocks = {"num_heads": 2, "intermediate_dim": 8, "sequence_length": 9}
     return models.captioner(10, (8, 12, 1), cell=cell, **{**sizes, **blocks, **kwargs})
 
@@ -51,11 +51,12 @@ def test_the_recurrent_one_is_what_a_user_writes_by_hand():
     target = keras.Input((None,), dtype="int32", name="target")
     x = layers.Conv2D(3, 3, strides=2, padding="same", activation="relu")(image)
     x = layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(x)  # (B, 2, 3, 4)
-    x = LearnedPositions(6)(layers.Reshape((6, 4))(x))
+    x = layers.LayerNormalization(epsilon=1e-5)(layers.Reshape((6, 4))(x))
+    x = layers.Dense(4, activation="relu")(LearnedPositions(6)(x))
     start = layers.Dense(6, activation="tanh")(keras.ops.mean(x, axis=1))
     y = layers.Embedding(10, 5, mask_zero=True)(target)
     y = GRU(6, return_sequences=True)(y, initial_state=[start])
-    y = layers.concatenate([y, AdditiveAttention(3)(y, x)])
+    y = layers.concatenate([y, AdditiveAttention(7)(y, x)])
     logits = layers.Dense(10)(layers.Dense(6, activation="tanh")(y))
     by_hand = keras.Model({"image": image, "target": target}, logits)
     model = captioner()

@@ -56,6 +56,15 @@ def test_auxiliary_outputs_are_those_of_earlier_blocks_by_the_same_last_layers()
     assert small().count_params() == small(auxiliary_outputs=True).count_params()
 
 
+def test_positions_begin_as_sines_of_row_and_column():
+    (table,) = small().get_layer("positions").get_weights()
+    row, column = 2, 5  # of 4 x 6 places; two angles each
+    angles = np.array([row, row / 100, column, column / 100])
+    sines, cosines = np.sin(angles), np.cos(angles)
+    expected = [*sines[:2], *cosines[:2], *sines[2:], *cosines[2:]]
+    np.testing.assert_allclose(table[row * 6 + column], expected, atol=1e-6)
+
+
 def test_a_model_saves_and_loads(tmp_path):
     model = small(auxiliary_outputs=True)
     model.save(tmp_path / "model.keras")
@@ -70,7 +79,8 @@ def test_a_model_saves_and_loads(tmp_path):
     [
         ({"num_queries": 0}, "`num_queries` of set_detector must be an int of at least 1"),
         ({"filters": ()}, "`filters` of set_detector must be the channels"),
-        ({"hidden_dim": 9}, "multiple of `num_heads`"),
+        ({"hidden_dim": 10}, "`hidden_dim` of set_detector must be a multiple of 4"),
+        ({"num_heads": 3}, "multiple of `num_heads`"),
     ],
 )
 def test_wrong_arguments_are_refused_by_name(arguments, message):

@@ -25,7 +25,7 @@ def test_each_image_stands_above_itself_with_its_weights_over_all_of_it():
         np.testing.assert_allclose(plain.images[0].get_array(), IMAGES[i, :, :, 0], atol=1e-6)
         grid = covered.images[1]
         np.testing.assert_allclose(grid.get_array(), WEIGHTS[i], atol=1e-6)
-        assert grid.get_extent() == covered.images[0].get_extent() == (-0.5, 11.5, 7.5, -0.5)
+        assert [*grid.get_extent()] == [*covered.images[0].get_extent()] == [-0.5, 11.5, 7.5, -0.5]
         assert grid.get_clim()[1] == pytest.approx(WEIGHTS[i].max())
 
 

@@ -45,4 +45,6 @@ def alphabet(rows=8):
 
 def generator(model, **options):
     options = {"max_length": V, "start_token": START, "end_token": END, **options}
-    return ks.generation.Generator(model, jit_compile=False, **options)
+    # Eager JAX would be slow, and counts no traces.
+    jit_compile = keras.backend.backend() != "tensorflow"
+    return ks.generation.Generator(model, jit_compile=jit_compile, **options)

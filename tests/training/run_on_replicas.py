@@ -23,7 +23,16 @@ import numpy as np
 import tensorflow as tf
 
 import keras_seq as ks
-from keras_seq.training import TokenMean, TruncatedBPTT, chunks, resume
+from keras_seq.training import (
+    AverageCheckpoints,
+    InverseSquareRoot,
+    SampleText,
+    SmoothedCrossentropy,
+    TokenMean,
+    TruncatedBPTT,
+    chunks,
+    resume,
+)
 
 V, B, T, STEPS = 7, 4, 6, 3
 LOSS = keras.losses.SparseCategoricalCrossentropy
@@ -47,16 +56,31 @@ def text():
     return chunks(documents, batch_size=B, steps=T)
 
 
-def token_model(loss, mask_zero=True):
+def token_model(loss, mask_zero=True, learning_rate=0.5, policy="float32"):
     def make():
+        keras.config.set_dtype_policy(policy)
         tokens = keras.Input((T,), dtype="int32")
         x = keras.layers.Embedding(V, 4, mask_zero=mask_zero)(tokens)
         x = keras.layers.Dense(5, "tanh")(x)
         model = keras.Model(tokens, keras.layers.Dense(V)(x))
-        model.compile(keras.optimizers.SGD(0.5), loss)
+        model.compile(keras.optimizers.SGD(learning_rate), loss)
+        keras.config.set_dtype_policy("float32")
         return model
 
     return make
+
+
+def with_all_of_training(policy="float32"):
+    """Smoothed labels, warm-up, and callbacks that decode and average."""
+    loss = TokenMean(SmoothedCrossentropy(0.1, ignore_class=3))
+    return token_model(loss, learning_rate=InverseSquareRoot(0.5, 2), policy=policy)
+
+
+def callbacks_that_decode(model):
+    generator = ks.generation.Generator(model, max_length=2, jit_compile=False)
+    numbers = keras.layers.Identity()  # ids in, ids out
+    numbers.detokenize = str
+    return [SampleText(generator, [[1], [2]], numbers), AverageCheckpoints(2)]
 
 
 def language_trainer():
@@ -82,10 +106,13 @@ CASES = {
         padded,
     ),
     "carried states": (language_trainer, text),
+    "all of training": (with_all_of_training(), padded),
+    "all in float16": (with_all_of_training("mixed_float16"), padded),
+    "all in bfloat16": (with_all_of_training("mixed_bfloat16"), padded),
 }
 
 
-def trained(make_model, data, strategy=None, folder=None):
+def trained(make_model, data, strategy=None, folder=None, decodes=False):
     """`[values of all variables, loss of each epoch]`; with `folder`, of a run that is resumed."""
 
     class Stop(keras.callbacks.Callback):
@@ -96,10 +123,11 @@ def trained(make_model, data, strategy=None, folder=None):
         with strategy.scope() if strategy else contextlib.nullcontext():
             keras.utils.set_random_seed(0)
             model = make_model()
+        callbacks = [*callbacks, *(callbacks_that_decode(model) if decodes else ())]
         if folder:
             history = resume(model, data, folder, epochs=2, callbacks=callbacks, verbose=0)
         else:
-            history = model.fit(data, epochs=2, shuffle=False, verbose=0)
+            history = model.fit(data, epochs=2, shuffle=False, callbacks=callbacks, verbose=0)
     values = [keras.ops.convert_to_numpy(v).copy() for v in model.variables]
     return [*values, np.array(history.history["loss"])]
 
@@ -117,8 +145,9 @@ def on_two_devices(cases):
         name, resumes = case.removeprefix("resumed "), case.startswith("resumed ")
         make_model, data = CASES[name]
         with tempfile.TemporaryDirectory() as folder:
-            many = trained(make_model, data(), strategy, folder if resumes else None)
-        report[case] = difference(trained(make_model, data()), many)
+            decodes = name.startswith("all")
+            many = trained(make_model, data(), strategy, folder if resumes else None, decodes)
+        report[case] = difference(trained(make_model, data(), decodes=decodes), many)
     return report
 
 

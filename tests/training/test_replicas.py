@@ -27,9 +27,10 @@ def differences(how, *cases):
 
 
 def test_two_devices_give_the_weights_of_one():
-    report = differences("mirrored", "mean of means", "masks", "carried states")
+    cases = ("mean of means", "masks", "carried states", "resumed all of training")
+    report = differences("mirrored", *cases)
     assert report.pop("mean of means") > 1e-3  # what Keras' own losses give: the test can fail
-    assert len(report) == 2 and max(report.values()) < 1e-6
+    assert len(report) == 3 and max(report.values()) < 1e-6
 
 
 @pytest.mark.thorough
@@ -37,6 +38,13 @@ def test_two_devices_give_the_weights_of_one_with_weights_and_after_a_break():
     cases = ("ignored class", "weights", "resumed masks", "resumed carried states")
     report = differences("mirrored", *cases)
     assert len(report) == 4 and max(report.values()) < 1e-6
+
+
+@pytest.mark.thorough
+def test_two_devices_in_half_precision_give_the_weights_of_one_within_it():
+    report = differences("mirrored", "resumed all in float16", "resumed all in bfloat16")
+    assert report["resumed all in float16"] < 1e-3  # 10 bits of a number, of sums in another order
+    assert report["resumed all in bfloat16"] < 1e-2  # 7 bits
 
 
 @pytest.mark.thorough

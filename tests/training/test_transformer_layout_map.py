@@ -38,7 +38,7 @@ def test_eight_devices_give_the_weights_and_tokens_of_one():
     environment = {
         **os.environ,
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8",
         "PYTHONPATH": str(pathlib.Path(ks.__file__).parents[1]),
     }
     run = subprocess.run(

@@ -7,6 +7,7 @@ import keras_hub
 import tensorflow as tf
 import tensorflow_text
 
+from keras_seq.data._pipeline import without_autotuning
 from keras_seq.data.tokenizers._special_tokens import SPECIAL_TOKENS, UNKNOWN_ID
 from keras_seq.data.tokenizers._text_tokenizer import lower
 from keras_seq.data.tokenizers._vocabulary import VocabularyTokenizer
@@ -126,9 +127,7 @@ def _dataset(batches):
     dataset = tf.data.Dataset.from_generator(
         lambda: iter(batches), output_signature=tf.TensorSpec([None], "string")
     )
-    options = tf.data.Options()
-    options.autotune.enabled = False  # its thread may sleep long after the last batch
-    return dataset.with_options(options)
+    return without_autotuning(dataset)
 
 
 def _characters(words):

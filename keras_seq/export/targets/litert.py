@@ -4,7 +4,7 @@ import importlib.util
 import pathlib
 import tempfile
 
-from keras_seq.export._exported_generator import ExportedGenerator
+from keras_seq.export._exported_generator import ExportedGenerator, check_prompt_length
 from keras_seq.export._exported_model import ExportedModel, check_functional
 from keras_seq.export._exported_stream import ExportedStream
 from keras_seq.export._model_call import ModelCall
@@ -234,7 +234,7 @@ def _prepared_generator(
 ):
     check_positive("to_litert", batch_size=batch_size)
     shapes = _context_shapes(generator, source_length, batch_size)
-    _check_prompt_length(generator, prompt_length, prompt)
+    check_prompt_length("to_litert", generator, prompt_length, prompt)
     atol = _SCORE_TOLERANCE if atol is None else atol
     return ExportedGenerator(generator, shapes, prompt_length, batch_size, inputs, prompt, atol)
 
@@ -284,19 +284,6 @@ def _context_shapes(generator, source_length, batch_size):
     if source_length is not None:
         check_positive("to_litert", source_length=source_length)
     return shapes
-
-
-def _check_prompt_length(generator, prompt_length, prompt):
-    if prompt_length is not None:
-        check_positive("to_litert", prompt_length=prompt_length)
-        return
-    if generator.start_token is None or not generator.stepper.context_inputs:
-        raise ValueError(
-            "`prompt_length` of to_litert must be given, because the generator has no start token "
-            "or its model no context input: each sequence begins with a prompt."
-        )
-    if prompt is not None:
-        raise ValueError("`prompt` of to_litert needs `prompt_length`, the width of the prompt.")
 
 
 def _save_function(exported, folder, quantize, recurrence):

@@ -1,56 +1,73 @@
-"""`to_saved_model`: a text generator as a TensorFlow SavedModel, strings in, strings out."""
+"""`to_saved_model`: a model, a generator or a text generator as a TensorFlow SavedModel."""
 
-import json
+import contextlib
 
-import numpy as np
-
-from keras_seq.export._compare_tokens import compare_tokens, target_time
-from keras_seq.export._exported_function import ExportedFunction
-from keras_seq.export._exported_generator import generate_latency
+from keras_seq.export._exported_generator import ExportedGenerator, check_prompt_length
+from keras_seq.export._exported_model import ExportedModel, check_functional
+from keras_seq.export._exported_texts import ExportedTexts
 from keras_seq.export._process import WORKERS, run_artifact
 from keras_seq.export._requirements import check_tensorflow
 from keras_seq.export._target import ExportTarget, export_to, register_target
-from keras_seq.export.report import ExportError
 from keras_seq.export.targets._tokenizers import separate_resource_names
-from keras_seq.generation._exportable import check_exportable
-from keras_seq.generation._text import check_encodable
+from keras_seq.generation.generator import Generator
 from keras_seq.generation.text_generator import TextGenerator
 from keras_seq.layers.recurrent._engine import Form, recurrence_form
 
+_SIGNATURE = "serving_default"
+_TOLERANCE, _SCORE_TOLERANCE = 1e-5, 1e-3
 
-def to_saved_model(text_generator, path, *, texts=None, atol=1e-3):
-    """Export a text generator as a SavedModel for TensorFlow Serving.
 
-    The signature `serving_default` takes `texts` (B,) strings and gives `text` (B,) strings,
-    `tokens` (B, N) int32 and `scores` (B,) float32. Tokenizers, encoder and generation loop are
-    inside. It runs without XLA, which TensorFlow Serving has off on a CPU. An empty text, or one
-    longer than the text generator's `source_length`, is an error of the call.
+def to_saved_model(
+    model, path, *, texts=None, inputs=None, prompt_length=None, prompt=None, atol=None
+):
+    """Export a model, a generator or a text generator as a SavedModel for TensorFlow Serving.
 
-    It is written to a temporary place and run in a process of its own that imports TensorFlow and
-    TensorFlow Text (the tokenizers' operators, built into TensorFlow Serving) and not keras_seq.
-    Its tokens and scores are compared with the Keras model's own call on whole sequences, without
+    The signature `serving_default` takes and gives
+
+    | of | inputs | outputs |
+    |---|---|---|
+    | a `TextGenerator` | `texts` (B,) strings | `text` (B,), `tokens` (B, N) int32, `scores` (B,) |
+    | a `Generator` | its model's context by name, `prompt` (B, P) int32 | `tokens`, `scores` |
+    | a functional model | its inputs by name | its outputs by name |
+
+    B, and every dimension that the model leaves open, are open. Of a `TextGenerator`, tokenizers,
+    encoder and generation loop are inside, of a `Generator` the last two, with `tokens` as
+    `Generator.generate` gives them. It runs without XLA, which TensorFlow Serving has off on a CPU.
+    An empty text, or one longer than the text generator's `source_length`, is an error of the call.
+
+    It is written to a temporary place and run in a process of its own that imports TensorFlow (for
+    texts TensorFlow Text, too: the tokenizers' operators, built into TensorFlow Serving) and not
+    keras_seq. Its outputs are compared with the Keras model's own call on whole sequences, without
     stepping or cache; the folder appears at `path` only if they agree.
 
     Args:
-        text_generator: a `keras_seq.generation.TextGenerator`.
+        model: a `keras_seq.generation.TextGenerator`, a `keras_seq.generation.Generator`, or a
+            functional or built Sequential `keras.Model`.
         path: of the folder, by convention `NAME/VERSION`. A SavedModel that exists there is
             replaced; a symbolic link is followed.
-        texts: list of source strings to compare on; random texts from the source vocabulary if
+        texts: of a text generator: list of source strings to compare on; random texts from the
+            source vocabulary if `None`.
+        inputs: of the others: arrays to compare on, a dict by name or one array; random ones if
             `None`.
-        atol: tolerance of scores (natural logarithms).
+        prompt_length: of a generator: P, the width of the prompt. `None`: the start token begins.
+        prompt: of a generator: (N, P) prompts to compare on, random ones if `None`.
+        atol: tolerance of scores (natural logarithms), 1e-3 if `None`; of a model's outputs,
+            relative to an output's largest number where that is above 1, 1e-5 if `None`.
 
     Returns:
         `ExportReport`.
 
     Raises:
-        TypeError: if it is given no `TextGenerator`.
-        TypeError, ValueError: if `texts` are none that the text generator takes.
+        TypeError: if `model` is none of the three.
+        TypeError, ValueError: if an argument is for another kind of model, `prompt_length` is
+            missing, or what is compared on does not fit.
         ExportError: if the folder cannot be written, loaded or run, or does not agree with the
             model. Then no folder is left.
 
     Example:
 
     ```python
+    import keras
     import keras_seq
     from keras_seq.data import train_tokenizer
 
@@ -60,71 +77,50 @@ def to_saved_model(text_generator, path, *, texts=None, atol=1e-3):
     generator = keras_seq.generation.Generator(model, max_length=6, start_token=2, end_token=3)
     translate = keras_seq.generation.TextGenerator(generator, source, target)
     print(keras_seq.export.to_saved_model(translate, "translator/1", texts=["two", "one"]))
+
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    x = keras_seq.layers.GRU(8)(keras.layers.Embedding(30, 8, mask_zero=True)(ids))
+    classifier = keras.Model(ids, keras.layers.Dense(2, name="logits")(x))
+    print(keras_seq.export.to_saved_model(classifier, "classifier/1"))
     ```
     """
-    return export_to(SavedModel(), text_generator, path, texts=texts, atol=atol)
-
-
-class ExportedTexts(ExportedFunction):
-    """A text generator: strings in; text, tokens and scores out.
-
-    Args:
-        model: a `keras_seq.generation.TextGenerator`.
-        texts: list of strings to compare on; random ones if `None`.
-        atol: tolerance of scores.
-    """
-
-    signature = "serving_default"
-
-    def __init__(self, model, texts, atol):
-        super().__init__(model, atol)
-        check_exportable(model.generator)
-        target_time(model.generator, 1)
-        if isinstance(texts, (list, tuple)):
-            for i, text in enumerate(texts):
-                if isinstance(text, str):
-                    check_encodable(f"texts[{i}]", text)
-        texts = _random_texts(model) if texts is None else texts
-        self.inputs = {model.source_input: model.tokenize(texts)}
-        self.texts = list(texts)
-        self.calls = [{"texts": np.array(json.dumps(self.texts))}]
-
-    def compare(self, what, outputs):
-        (output,) = outputs
-        arguments = (self.model.generator, self.inputs, None, output["tokens"], output["scores"])
-        result = compare_tokens(what, *arguments, self.atol)
-        expected = self.model.detokenize(output["tokens"])
-        got = json.loads(str(output["text"]))
-        if expected != got:
-            row = next(i for i, (a, b) in enumerate(zip(expected, got, strict=True)) if a != b)
-            raise ExportError(
-                f"{what} gives other text than the Keras model for {self.texts[row]!r}: "
-                f"{got[row]!r} instead of {expected[row]!r}, from the same tokens."
-            )
-        return result
-
-    def model_latency(self):
-        ((name, ids),) = self.inputs.items()
-        return generate_latency(self.model.generator, [{name: row[None]} for row in ids[:20]])
+    options = {
+        "texts": texts,
+        "inputs": inputs,
+        "prompt_length": prompt_length,
+        "prompt": prompt,
+        "atol": atol,
+    }
+    return export_to(SavedModel(), model, path, **options)
 
 
 class SavedModel(ExportTarget):
-    """A TensorFlow SavedModel of a text generator; see `to_saved_model`."""
+    """A TensorFlow SavedModel with one signature; see `to_saved_model`."""
 
     format = "SavedModel"
 
-    def prepare(self, model, texts=None, atol=1e-3):
+    def prepare(self, model, texts=None, inputs=None, prompt_length=None, prompt=None, atol=None):
         check_tensorflow("to_saved_model")
-        if not isinstance(model, TextGenerator):
-            raise TypeError(
-                "`text_generator` of to_saved_model must be a keras_seq.generation.TextGenerator. "
-                f"Received: {type(model).__name__}. Put tokenizers around a Generator with it; a "
-                "keras.Model has an `export` method of its own."
-            )
-        return ExportedTexts(model, texts, atol)
+        kind = _kind(model)
+        given = {"texts": texts, "inputs": inputs, "prompt_length": prompt_length, "prompt": prompt}
+        _check_arguments(kind, model, given)
+        if kind == "texts":
+            return ExportedTexts(model, texts, _SCORE_TOLERANCE if atol is None else atol)
+        if kind == "model":
+            return ExportedModel(model, inputs, _TOLERANCE if atol is None else atol)
+        check_prompt_length("to_saved_model", model, prompt_length, prompt)
+        atol = _SCORE_TOLERANCE if atol is None else atol
+        return ExportedGenerator(model, None, prompt_length, None, inputs, prompt, atol)
 
-    def prepare_existing(self, path, model, inputs=None, atol=1e-3):
-        return self.prepare(model, inputs, atol)
+    def prepare_existing(self, path, model, inputs=None, prompt=None, atol=None):
+        check_tensorflow("to_saved_model")
+        kind, length = _kind(model), None
+        if kind == "texts":
+            return self.prepare(model, texts=inputs, atol=atol)
+        if kind == "generator":
+            facts = run_artifact(_RUN, path, [], what="read the SavedModel").facts
+            length = facts["inputs"].get("prompt", [None, None])[1]
+        return self.prepare(model, inputs=inputs, prompt_length=length, prompt=prompt, atol=atol)
 
     def recognizes(self, path):
         """Another SavedModel, or an empty folder."""
@@ -133,67 +129,65 @@ class SavedModel(ExportTarget):
         return (path / "saved_model.pb").exists() or not any(path.iterdir())
 
     def write(self, exported, path):
-        _write(exported.model, path)
+        import tensorflow as tf
+
+        specs = {
+            name: tf.TensorSpec(shape, dtype, name)
+            for name, (shape, dtype) in exported.specs().items()
+        }
+        module = tf.Module()
+        module.weights = [v.value for v in _keras_model(exported.model).variables]
+        module.tokenizers = _tokenizers(exported.model)
+        module.serve = tf.function(exported.__call__, autograph=False)
+        with _separate(module.tokenizers), recurrence_form(lambda layer: Form()):
+            # Plain loops: the file must run where there is no GPU, too.
+            signature = module.serve.get_concrete_function(**specs)
+            tf.saved_model.save(module, str(path), signatures={_SIGNATURE: signature})
 
     def run(self, exported, path):
-        script = WORKERS / "run_saved_model.py"
-        return run_artifact(script, path, exported.calls, what="run the SavedModel")
+        return run_artifact(_RUN, path, exported.calls, what="run the SavedModel")
 
 
+_RUN = WORKERS / "run_saved_model.py"
 register_target("saved_model", SavedModel())
 
 
-def _write(text_generator, folder):
-    import tensorflow as tf
-
-    generator = text_generator.generator
-    limit = text_generator.source_length
-
-    def serve(texts):
-        empty = tf.equal(tf.strings.length(tf.strings.strip(texts)), 0)
-        checks = [tf.debugging.Assert(~tf.reduce_any(empty), ["texts must not be empty"])]
-        ids = text_generator.source_tokenizer(texts)
-        if limit is not None:
-            message = f"texts must have at most {limit} tokens each"
-            fits = tf.reduce_all(ids.row_lengths() <= limit)
-            checks.append(tf.debugging.Assert(fits, [message]))
-        with tf.control_dependencies(checks):
-            source = ids.to_tensor(
-                text_generator.source_pad_token
-            )  # as `TextGenerator.tokenize` pads
-        batch = tf.shape(source)[0]
-        start = tf.fill((batch, 1), np.int32(generator.start_token))
-        inputs = {text_generator.source_input: tf.cast(source, "int32")}
-        tokens, scores, _ = generator.decode(
-            inputs, start, tf.ones((batch,), "int32"), 0, generator.max_length
-        )
-        tokens = tokens[:, 1:]
-        ended = tf.reduce_any(tf.equal(tokens[..., None], generator.end_tokens), axis=-1)
-        ahead = tf.equal(tf.cumsum(tf.cast(ended, "int32"), axis=1), 0)
-        text = text_generator.target_tokenizer.detokenize(tf.ragged.boolean_mask(tokens, ahead))
-        return {"text": text, "tokens": tokens, "scores": scores}
-
-    tokenizers = [text_generator.source_tokenizer, text_generator.target_tokenizer]
-    with separate_resource_names(tokenizers):
-        module = tf.Module()
-        module.weights = [v.value for v in generator.model.variables]
-        module.tokenizers = tokenizers
-        module.serve = tf.function(serve, autograph=False)
-        specs = tf.TensorSpec([None], tf.string, name="texts")
-        with recurrence_form(lambda layer: Form()):  # the file must run where there is no GPU, too
-            signature = module.serve.get_concrete_function(specs)
-        tf.saved_model.save(module, str(folder), signatures={"serving_default": signature})
+def _kind(model):
+    """What is exported: "texts", a "generator" or a "model"."""
+    if isinstance(model, TextGenerator):
+        return "texts"
+    if isinstance(model, Generator):
+        return "generator"
+    check_functional(model)
+    return "model"
 
 
-def _random_texts(text_generator, count=64):
-    """Texts of random tokens that the tokenizer reads back as something within the limit."""
-    rng = np.random.default_rng(0)
-    tokenizer = text_generator.source_tokenizer
-    size = tokenizer.vocabulary_size()
-    limit = text_generator.source_length or 16
-    rows = [rng.integers(4, size, size=1 + i % max(1, limit // 2)) for i in range(count)]
-    texts = [str(tokenizer.detokenize([int(t) for t in row])) for row in rows]
-    fitting = [t for t in texts if t.strip() and len(list(tokenizer([t])[0])) <= limit]
-    if not fitting:
-        raise ValueError("`texts` must be given: random ones do not fit this tokenizer.")
-    return fitting
+def _check_arguments(kind, model, given):
+    allowed = {
+        "texts": {"texts"},
+        "generator": {"inputs", "prompt_length", "prompt"},
+        "model": {"inputs"},
+    }[kind]
+    for name, value in given.items():
+        if value is not None and name not in allowed:
+            raise ValueError(
+                f"`{name}` of to_saved_model is not for a {type(model).__name__}, which takes "
+                f"{sorted(allowed)}. Received: {name}={value!r}"
+            )
+
+
+def _keras_model(model):
+    """The Keras model whose weights the SavedModel has."""
+    if isinstance(model, TextGenerator):
+        model = model.generator
+    return model.model if isinstance(model, Generator) else model
+
+
+def _tokenizers(model):
+    if not isinstance(model, TextGenerator):
+        return []
+    return [model.source_tokenizer, model.target_tokenizer]
+
+
+def _separate(tokenizers):
+    return separate_resource_names(tokenizers) if tokenizers else contextlib.nullcontext()

@@ -47,7 +47,11 @@ def test_two_tokenizers_stay_apart_in_graphs_and_in_a_saved_model(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "columns"), [("multi30k", ("en", "de")), ("kor_eng", ("ko", "en"))]
+    ("name", "columns"),
+    [
+        pytest.param("multi30k", ("en", "de"), marks=pytest.mark.thorough),
+        ("kor_eng", ("ko", "en")),
+    ],
 )
 def test_real_text_round_trips(shared_folder, name, columns):
     texts = pairs(load(shared_folder(name), "train"), *columns)

@@ -3,14 +3,16 @@ import subprocess
 import sys
 
 import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_seq.data import train_tokenizer
 from keras_seq.export import ExportError, to_litert, to_saved_model, verify
 from keras_seq.generation import Generator, TextGenerator
-from keras_seq.layers import GRU
+from keras_seq.layers import GRU, LSTM
 from tests.export.wrong_step import step_without_state
-from tests.generation.generation_models import translator
+from tests.generation.generation_models import hybrid, sources, translator
 
 SOURCES = ["one two three", "two three", "이천 년 삼월", "eins zwei", "three one", "zwei"]
 
@@ -96,10 +98,88 @@ def test_texts_that_cannot_be_compared_on_are_refused_before_any_work(translate,
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_no_text_generator_is_refused(translate, tmp_path):
-    for other in (translate.generator, translate.generator.model, "model"):
+def tagger():
+    """Ids in, masked where 0, two outputs by name."""
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    x = keras.layers.Embedding(30, 8, mask_zero=True)(ids)
+    x = GRU(8, return_sequences=True)(LSTM(8, return_sequences=True)(x))
+    return keras.Model(ids, {"tags": keras.layers.Dense(5)(x), "features": x})
+
+
+def test_a_model_takes_any_batch_and_time_and_gives_its_outputs_by_name(tmp_path):
+    model = tagger()
+    report = to_saved_model(model, tmp_path / "tagger" / "1")
+    assert report.agrees and report.values == 13 * (13 + 2 * 5) and report.atol == 1e-5
+    line = report.signatures["serving_default"]
+    assert line == (
+        "ids int32[None, None] -> features float32[None, None, 8], tags float32[None, None, 5]"
+    )
+    serve = tf.saved_model.load(tmp_path / "tagger" / "1").signatures["serving_default"]
+    ids = np.random.default_rng(0).integers(0, 30, size=(4, 7)).astype("int32")
+    np.testing.assert_allclose(serve(ids=tf.constant(ids))["tags"], model(ids)["tags"], atol=1e-5)
+
+
+def test_a_model_in_bfloat16_is_compared_on_the_users_inputs_and_again_later(tmp_path):
+    x = keras.Input((3, 4), batch_size=2, name="x")
+    y = keras.layers.Dense(5, dtype="mixed_bfloat16", name="y")(keras.layers.Flatten()(x))
+    model = keras.Model(x, y)
+    inputs = np.random.default_rng(0).normal(size=(6, 3, 4))
+    report = to_saved_model(model, tmp_path / "1", inputs=inputs, atol=1e-2)
+    assert report.agrees and report.inputs == 3 and report.values == 30
+    assert report.signatures["serving_default"] == "x float32[2, 3, 4] -> y bfloat16[2, 5]"
+    model.set_weights([-w for w in model.get_weights()])
+    with pytest.raises(ExportError, match="`y` differs by"):
+        verify(tmp_path / "1", model, inputs, atol=1e-2)
+
+
+def test_a_generator_takes_ids_of_any_width_and_gives_tokens_and_scores(tmp_path):
+    generator = Generator(translator("gru"), max_length=6, start_token=2, end_token=3)
+    report = to_saved_model(generator, tmp_path / "1")
+    assert report.agrees and report.inputs == 64 and report.tokens > 64
+    assert report.signatures["serving_default"] == (
+        "source int32[None, None] -> scores float32[None], tokens int32[None, 6]"
+    )
+    serve = tf.saved_model.load(tmp_path / "1").signatures["serving_default"]
+    for ids in (sources(5, 7), sources(1, 11)):
+        got, want = serve(source=tf.constant(ids)), generator.generate(ids)
+        np.testing.assert_array_equal(got["tokens"], want.tokens)
+        np.testing.assert_allclose(got["scores"], want.scores, atol=1e-4)
+
+
+def test_a_generator_goes_on_from_prompts_of_different_lengths(tmp_path):
+    generator = Generator(hybrid(), max_length=3, end_token=3)
+    prompt = [[5, 6, 7, 8], [9], [4, 10], [11, 12, 13]]
+    report = to_saved_model(generator, tmp_path / "1", prompt_length=4, prompt=prompt)
+    assert report.agrees and report.inputs == 4
+    assert report.signatures["serving_default"] == (
+        "prompt int32[None, 4] -> scores float32[None], tokens int32[None, 7]"
+    )
+
+
+@pytest.mark.thorough
+def test_a_generator_with_prompts_is_verified_again(tmp_path):
+    generator = Generator(hybrid(), max_length=3, end_token=3)
+    to_saved_model(generator, tmp_path / "1", prompt_length=4)
+    assert verify(tmp_path / "1", generator, prompt=[[5, 6, 7, 8], [9]]).agrees
+
+
+def test_what_cannot_be_exported_is_refused_before_any_work(translate, tmp_path):
+    class Subclass(keras.Model):
+        pass
+
+    for other in (None, "model", GRU(3), Subclass()):
         with pytest.raises(TypeError, match=f"Received: {type(other).__name__}"):
             to_saved_model(other, tmp_path / "1")
+    wrong = [
+        (translate, {"inputs": [[1]]}, "`inputs` of to_saved_model is not for a TextGenerator"),
+        (translate.generator, {"texts": ["a"]}, "`texts` of to_saved_model is not for a Generator"),
+        (tagger(), {"prompt_length": 3}, "is not for a Functional, which takes .'inputs'."),
+        (tagger(), {"inputs": np.zeros((2, 3, 4), "int32")}, "`ids` must fit the exported shape"),
+        (Generator(hybrid(), max_length=3), {}, "`prompt_length` of to_saved_model must be given"),
+    ]
+    for model, options, message in wrong:
+        with pytest.raises(ValueError, match=message):
+            to_saved_model(model, tmp_path / "1", **options)
     with pytest.raises(TypeError, match="export its `generator`"):
         to_litert(translate, tmp_path / "m.tflite")
     assert not list(tmp_path.iterdir())
