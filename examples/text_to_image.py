@@ -236,7 +236,9 @@ def main():
     experiment.export(options, greedy, name="text_to_tokens", **prompt)
     if options.export:
         codes = ids.reshape(-1, *tokenizer.decoder.input_shape[1:]) - data.vocabulary_size
-        path = options.output / "tokens_to_image.tflite"
+        path = options.output / "tokens_to_image"
+        print(keras_seq.export.to_saved_model(tokenizer.decoder, path / "1", inputs=codes))
+        path = path.with_suffix(".tflite")
         print(keras_seq.export.to_litert(tokenizer.decoder, path, inputs=codes))
 
 
