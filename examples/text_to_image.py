@@ -6,9 +6,17 @@
 
 After DALL-E (Ramesh et al. 2021). Of 9,216 captions such as "red striped circle top left over
 grass", 30 % are trained on, by both models. Greedy decoding draws the pictures of captions that it
-has never seen, and one counts if all of its 16 tokens are those of the true picture. (The notebook
-`rainbow_dalle` of dalle-pytorch, on its own pictures, as many captions and tokens, has 0.49.) Then
-several candidates are drawn for a caption, and ordered by `Generator.score`.
+has never seen, and one counts if all of its 16 tokens are those of the true picture. The defaults
+train for 7 minutes on one CPU core and reach
+
+    whole-picture match, 5,951 unseen captions                  1.000
+    whole-picture match of one drawn picture                    0.984    (64 captions)
+    whole-picture match of the likeliest of 8                   1.000
+    squared error of a picture made of its tokens               0.0016   (446 codes in use)
+
+(The notebook `rainbow_dalle` of dalle-pytorch, with other pictures and as many captions, has 0.49
+on unseen captions.) What tokens leave out no model draws: see `pictures.png`, and `--codes 1024`.
+Candidates are ordered by `Generator.score`.
 
 `--dataset` takes images with captions, or with classes: the classes' names are the captions then.
 """
@@ -228,7 +236,9 @@ def main():
     experiment.export(options, greedy, name="text_to_tokens", **prompt)
     if options.export:
         codes = ids.reshape(-1, *tokenizer.decoder.input_shape[1:]) - data.vocabulary_size
-        path = options.output / "tokens_to_image.tflite"
+        path = options.output / "tokens_to_image"
+        print(keras_seq.export.to_saved_model(tokenizer.decoder, path / "1", inputs=codes))
+        path = path.with_suffix(".tflite")
         print(keras_seq.export.to_litert(tokenizer.decoder, path, inputs=codes))
 
 
