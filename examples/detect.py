@@ -183,8 +183,7 @@ def main(command_line=None):
             by_class = average_precision(found, objects, threshold)
             figures[f"{split} {name}"] = np.mean(list(by_class.values()))
     experiment.report(options, figures, weights=model.count_params(), seconds=history.seconds)
-    few = slice(options.pictures)
-    path = options.output / "detections.png"
+    few, path = slice(options.pictures), options.output / "detections.png"
     keras_seq.plots.detections(
         images[few],
         {name: values[few] for name, values in found.items()},
