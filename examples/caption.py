@@ -147,7 +147,7 @@ def main(command_line=None):
         without=("pictures",),
         command_line=command_line,
         dataset="fashion_scenes",
-        epochs=6,
+        epochs=5,
         batch_size=32,
         learning_rate=2e-3,
     )

@@ -2,7 +2,7 @@
 
     python examples/forecast.py --dataset PATH/TO/ETTh1.csv
     python examples/forecast.py --dataset MY.csv --past 168 --future 24 --splits 0.7 0.1 0.2
-    python examples/forecast.py --quick    # tiny models, on a series made up here
+    python examples/forecast.py --quick    # two models, on a series made up here
 
 The task of the literature on ETTh1 (github.com/zhouhaoyi/ETDataset): 336 hours of seven columns of
 an electricity transformer, and the 96 that follow; 8,640, 2,880 and 2,880 hours for training,
@@ -10,7 +10,15 @@ validation and test, all of whose windows count; mean squared error of the stand
 Each model is trained with a learning rate that falls to zero, and the weights of the epoch with the
 lowest validation error are kept. The best model by that error is exported.
 
-FIGURES
+One run, on a machine with five times as many processes as cores (the linear model takes 8 seconds
+of processor time); published are 0.375 of DLinear and 0.370 of PatchTST (Nie et al. 2023, table 3):
+
+                   weights  seconds  val MSE test MSE      MAE
+    repeat last          0        0   1.5608   1.2944   0.7132
+    linear          32,352       44   0.6718   0.3735   0.3945
+    markov          48,352       40   1.0246   0.8630   0.6354
+    lstm            62,112      128   0.8903   0.7765   0.6220
+    transformer     69,760      463   0.6584   0.3807   0.4003
 
 The linear, the Markov and the recurrent model are causal: they are then given the test split one
 observation at a time, and forecast after each, as they would online. The recurrent model is trained
@@ -33,7 +41,14 @@ CELLS = {  # arguments of `forecaster`
     "lstm": {"num_layers": 1, "dropout": 0.5},
     "transformer": {"hidden_dim": 32, "dropout": 0.3},
 }
-QUICK = {"epochs": 3, "past": 48, "future": 12, "splits": (0.7, 0.1, 0.2), "patch_size": 12}
+QUICK = {
+    "epochs": 3,
+    "learning_rate": 5e-3,
+    "past": 48,
+    "future": 12,
+    "splits": (0.7, 0.1, 0.2),
+    "models": ["linear", "lstm"],
+}
 
 
 def arguments(add):
@@ -97,11 +112,7 @@ def train(options, data, cell):
 
 
 def compare(models, seconds, data):
-    """Print the errors of all models on validation and test data, which is read here alone.
-
-    Returns:
-        Dicts from the model's name to its mean squared errors, and to its forecasts of the test.
-    """
+    """Print the errors of all models on validation and test data, which is read here alone."""
     parts = [
         [np.concatenate(arrays) for arrays in zip(*dataset, strict=True)]
         for dataset in (data.validation, data.test)
@@ -160,15 +171,9 @@ def draw(options, data, forecasts, names):
 
 
 def main(command_line=None):
+    defaults = {"epochs": 8, "batch_size": 32, "learning_rate": 2e-3, "without": ["models"]}
     options = experiment.parse(
-        __doc__,
-        arguments,
-        quick=QUICK,
-        without=["models"],
-        command_line=command_line,
-        epochs=8,
-        batch_size=32,
-        learning_rate=2e-3,
+        __doc__, arguments, quick=QUICK, command_line=command_line, **defaults
     )
     data = load_data(options)
     print(data)

@@ -3,7 +3,7 @@
     python examples/sentiment.py --data-dir PATH/TO/tfds
     python examples/sentiment.py --data-dir PATH/TO/tfds --models lstm --text "Not a dull moment."
     python examples/sentiment.py --dataset MY_FOLDER    # train/CLASS/1.txt, ...
-    python examples/sentiment.py --quick    # tiny models, on sentences made up here
+    python examples/sentiment.py --quick    # one model, on sentences made up here
 
 IMDB reviews (Maas et al. 2011): 25,000 for training, of which 2 % are held out for validation, and
 25,000 for the test. Texts are cut into 8,000 kinds of word pieces; of longer reviews the last 600
@@ -32,7 +32,13 @@ MODELS = {  # arguments of `sequence_classifier`, and the learning rate at the b
     "lstm": {"learning_rate": 3e-3, "hidden_dim": 32, "pooling": "max", "dropout": 0.5},
     "transformer": {"learning_rate": 1e-3, "hidden_dim": 64, "pooling": "mean", "dropout": 0.3},
 }
-QUICK = {"epochs": 5, "learning_rate": 5e-3, "length_buckets": [32], "max_tokens": 1024}
+QUICK = {
+    "epochs": 5,
+    "learning_rate": 1e-2,
+    "length_buckets": [32],
+    "max_tokens": 1024,
+    "models": ["gru"],
+}
 TEXTS = [
     "The plot is thin, but the acting is so good that I did not look at my watch once.",
     "I wanted to like this film. It has great actors and a fine idea, and still it is a bore.",

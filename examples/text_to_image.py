@@ -27,6 +27,7 @@ from keras_seq.generation import Generator, RandomSampler
 QUICK = {
     "epochs": 2,
     "tokenizer_epochs": 2,
+    "tokenizer_dim": 32,
     "hidden_dim": 32,
     "num_layers": 1,
     "codes": 64,
@@ -38,8 +39,9 @@ def arguments(add):
     add("--image-size", type=int, nargs=2, help="height and width to resize images to")
     add("--patch-size", type=int, default=8, help="pixels in height and width of a token")
     add("--codes", type=int, default=512, help="image tokens to choose from")
-    add("--tokenizer-epochs", type=int, default=30)
-    add("--hidden-dim", type=int, default=128, help="width of both models")
+    add("--tokenizer-epochs", type=int, default=40)
+    add("--tokenizer-dim", type=int, default=256, help="width of the image tokenizer")
+    add("--hidden-dim", type=int, default=128, help="width of the Transformer")
     add("--num-layers", type=int, default=2, help="blocks of the Transformer")
     add("--dropout", type=float, default=0.1)
     add("--candidates", type=int, default=8, help="pictures to draw for a caption")
@@ -68,11 +70,11 @@ def load_data(options):
     )  # fmt: skip
 
 
-def batches(options, arrays, prepare, split):
+def batches(options, arrays, prepare, split, batch_size):
     dataset = tf.data.Dataset.from_tensor_slices(arrays)
     if split == "train":
         dataset = dataset.shuffle(len(arrays[0]), seed=options.seed)
-    return dataset.batch(options.batch_size, drop_remainder=split == "train").map(prepare)
+    return dataset.batch(batch_size, drop_remainder=split == "train").map(prepare)
 
 
 def as_floats(pixels):
@@ -85,14 +87,18 @@ def train_tokenizer(options, data):
         data.image_shape,
         vocabulary_size=options.codes,
         patch_size=options.patch_size,
-        hidden_dim=options.hidden_dim,
+        num_layers=1,
+        hidden_dim=options.tokenizer_dim,
+        embedding_dim=options.tokenizer_dim,
+        kernel_size=1,
     )
 
     def prepare(pixels):
         return (tf.image.convert_image_dtype(pixels, "float32"),) * 2
 
     train, validation = (
-        batches(options, (data.pixels[split],), prepare, split) for split in ("train", "validation")
+        batches(options, (data.pixels[split],), prepare, split, batch_size=16)
+        for split in ("train", "validation")
     )
     steps = int(train.cardinality()) * options.tokenizer_epochs
     rate = keras.optimizers.schedules.CosineDecay(2e-3, steps, alpha=0.01)
@@ -142,7 +148,8 @@ def train_transformer(options, data, tokens):
         return ids[:, :-1], labels, tf.ones_like(labels, "float32") * weights
 
     train, validation = (
-        batches(options, tokens[split], prepare, split) for split in ("train", "validation")
+        batches(options, tokens[split], prepare, split, options.batch_size)
+        for split in ("train", "validation")
     )
     steps = int(train.cardinality()) * options.epochs
     rate = keras.optimizers.schedules.CosineDecay(
@@ -171,7 +178,7 @@ def ranked_candidates(generator, texts, count):
 
 def main():
     options = experiment.parse(
-        __doc__, arguments, quick=QUICK, dataset="colored_shapes", epochs=40, batch_size=64,
+        __doc__, arguments, quick=QUICK, dataset="colored_shapes", epochs=15, batch_size=64,
         learning_rate=2e-3,
     )  # fmt: skip
     data = load_data(options)

@@ -14,9 +14,18 @@ and the state goes on (`carried`), or begins at zero as if each chunk were a tex
 updates: a batch has `--tokens` / T rows. Each is evaluated on the validation text with its states
 carried through 4,096 steps, and with its states reset at every chunk.
 
-A larger T costs time, because its steps follow each other; carried states make short chunks nearly
-as good as long ones, and reset states do not. Carried states need a small learning rate: at 5e-3
-the cells of an LSTM may count up unchecked.
+One run of one epoch on one busy core, 0.2 million weights, validation loss in nats a character:
+
+              trained with states carried           trained with states reset
+       T     carried    reset at every T          carried    reset at every T
+       4      1.943          2.529                 2.008          2.157
+      16      1.949          2.159                 1.984          2.036
+      64      1.958          2.017                 2.000          2.012
+
+So with carried states a chunk of 4 characters does as well as one of 64; without, a model needs
+long ones. Time was no matter (25 to 39 s): where fewer steps follow each other, there are more
+rows. Carried states need a small learning rate: at 5e-3 the cells of an LSTM may count up
+unchecked.
 """
 
 import experiment  # first: it quiets TensorFlow's log

@@ -139,7 +139,7 @@ def main(command_line=None):
         without=("streamed", "pictures"),
         command_line=command_line,
         dataset="moving_digits",
-        epochs=6,
+        epochs=10,
         batch_size=32,
         learning_rate=2e-3,
     )

@@ -65,6 +65,22 @@ def keras_home(tmp_path_factory):
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def scripts_are_forked(request, tmp_path_factory):
+    """What exports start need not import TensorFlow each time; examples start it as users do."""
+    if request.config.getoption("--without-tensorflow"):
+        yield
+        return
+    from keras_seq.export import _process
+    from tests.export.forked_scripts import ForkingServer
+
+    server = ForkingServer(tmp_path_factory.mktemp("scripts"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_process, "subprocess", server)
+        yield
+    server.close()
+
+
 def pytest_ignore_collect(collection_path, config):
     if not config.getoption("--without-tensorflow"):
         return None

@@ -22,6 +22,11 @@ def check_positive(**numbers):
             raise ValueError(f"`{argument}` must be a positive int. Received: {value}")
 
 
+def check_seed(seed):
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise TypeError(f"`seed` must be an int. Received: {seed!r}")
+
+
 def check_budget(max_tokens, longest):
     """Refuses a token budget that does not hold the longest row.
 

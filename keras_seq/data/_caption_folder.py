@@ -6,6 +6,7 @@ import os
 
 import tensorflow as tf
 
+from keras_seq.data._source import listed
 from keras_seq.data._splits import our_splits
 
 _TABLES = ("metadata.csv", "metadata.jsonl", "captions.txt", "captions.csv")
@@ -37,7 +38,7 @@ class CaptionFolder:
         Raises:
             ValueError: if there is no table, or a row has no file, no caption or an unknown image.
         """
-        folders = {name: os.path.join(path, name) for name in sorted(os.listdir(path))}
+        folders = {name: os.path.join(path, name) for name in listed(path, "images")}
         splits = our_splits({n: f for n, f in folders.items() if os.path.isdir(f)})
         datasets = {}
         for split, folder in (splits or {"train": path}).items():

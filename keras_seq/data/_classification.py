@@ -16,7 +16,7 @@ from keras_seq.data._arguments import (
 from keras_seq.data._labeled_rows import labeled_batches
 from keras_seq.data._labels import class_numbers, facts_of_classes, is_label
 from keras_seq.data._ragged import Ragged
-from keras_seq.data._read_columns import read_columns
+from keras_seq.data._read_columns import finite_rows, read_columns
 from keras_seq.data._row_batches import RowBatches
 from keras_seq.data._source import is_text, open_source
 from keras_seq.data._splits import ALIASES, complete, pick
@@ -160,6 +160,9 @@ def classification(
     labels = {split: c[label] for split, c in columns.items()}
     numbers, keep, names = class_numbers(source, label, labels, errors, dropped)
     for split, c in columns.items():
+        if not of_text:
+            finite = finite_rows(source, split, inputs, c[inputs], errors, dropped[split])
+            keep[split] = keep[split] & finite
         rows = {"inputs": list(c[inputs]), "label": np.asarray(numbers[split], "int64")}
         rows = {name: pick(items, keep[split]) for name, items in rows.items()}
         full = np.array([bool(x.strip()) if of_text else len(x) > 0 for x in rows["inputs"]], bool)

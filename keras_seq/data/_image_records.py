@@ -4,11 +4,13 @@ import glob
 import hashlib
 import os
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from keras_seq.data._pipeline import WORKERS, without_autotuning
 from keras_seq.data._progress import progress_bar
+from keras_seq.data._source import listed
 from keras_seq.data._splits import our_splits
 
 _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
@@ -72,12 +74,12 @@ class ImageFolder:
 
 
 def _folders(path):
-    return sorted(n for n in os.listdir(path) if os.path.isdir(os.path.join(path, n)))
+    return [n for n in listed(path, "images") if os.path.isdir(os.path.join(path, n))]
 
 
 def check_image_size(image_size):
     """`image_size` as a tuple: empty, `(H, W)` or `(H, W, C)`."""
-    size = () if image_size is None else tuple(image_size)
+    size = () if image_size is None else tuple(np.atleast_1d(image_size).tolist())
     if len(size) not in (0, 2, 3) or not all(isinstance(n, int) and n > 0 for n in size):
         raise ValueError(
             "`image_size` must be (height, width) or (height, width, channels), positive ints. "

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import tensorflow_datasets as tfds
 
-from keras_seq.data._arguments import check_errors, check_one_of, check_positive
+from keras_seq.data._arguments import check_errors, check_one_of, check_positive, check_seed
 from keras_seq.data._image_batches import (
     batches_in_memory,
     cache_path,
@@ -201,6 +201,7 @@ def images(
     """
     check_errors(errors)
     check_positive(batch_size=batch_size, train_examples=train_examples)
+    check_seed(seed)
     _check_layout(layout, patch_size, levels)
     image_size = check_image_size(image_size)
     if not (cache is None or isinstance(cache, (str, os.PathLike))):

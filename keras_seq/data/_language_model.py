@@ -1,6 +1,7 @@
 """Text, by name or from files -> batches for a model of the next token."""
 
 import dataclasses
+import os
 
 from keras_seq.data._arguments import (
     check_errors,
@@ -159,6 +160,8 @@ def language_model(
     batches = RowBatches(
         batch_size, max_tokens, length_buckets, static_shapes, seed, 32, "documents"
     )
+    if not isinstance(cache, (str, os.PathLike)):
+        raise TypeError(f"`cache` must be 'memory' or a folder. Received: {cache!r}")
     if layout == "carried" and cache != "memory":
         raise ValueError(
             "`cache` must be 'memory' for layout='carried', which keeps the text there. Received: "

@@ -47,6 +47,33 @@ def read_columns(source, columns, *, errors="raise", texts=()):
     return read, dropped
 
 
+def finite_rows(source, split, column, rows, errors, dropped):
+    """Which series hold numbers alone.
+
+    Args:
+        source, errors: as of `read_columns`.
+        split, column: their names, for messages.
+        rows: list of N arrays.
+        dropped: dict of counts, which gets `not_finite`.
+
+    Returns:
+        (N,) booleans.
+
+    Raises:
+        ValueError: if a row has a NaN or infinity; it names the record.
+    """
+    finite = np.array([bool(np.isfinite(row).all()) for row in rows], bool)
+    if errors == "raise" and not finite.all():
+        number = int(np.argmin(finite))
+        raise ValueError(
+            f"Record {number:,} of split {split!r} of {source.name!r} must have finite numbers in "
+            f"column {column!r}. Received: NaN or infinity. Correct it, or pass errors='skip' to "
+            "leave out and count such records."
+        )
+    dropped["not_finite"] = int((~finite).sum())
+    return finite
+
+
 def _read(source, split, columns, errors, texts, dropped):
     rows = {name: [] for name in columns}
     for batch in batches_of(source, split, columns, errors, texts, dropped):
@@ -159,7 +186,7 @@ def _decoded(source, split, name, items, number, errors, keep, dropped):
     texts = []
     for i, item in enumerate(items):
         try:
-            texts.append(item.decode("utf-8"))
+            texts.append(item.decode("utf-8").removeprefix("\ufeff"))  # the mark of UTF-8 files
         except UnicodeDecodeError as error:
             if errors == "raise":
                 raise ValueError(

@@ -1,6 +1,6 @@
 """How rows of different lengths become batches: what the tasks have in common."""
 
-from keras_seq.data._arguments import check_budget, check_positive, checked_buckets
+from keras_seq.data._arguments import check_budget, check_positive, check_seed, checked_buckets
 from keras_seq.data._batch_plan import (
     choose_shapes,
     first_shapes,
@@ -24,6 +24,7 @@ class RowBatches:
         self, batch_size, max_tokens, length_buckets, static_shapes, seed, default_rows, unit
     ):
         check_positive(batch_size=batch_size, max_tokens=max_tokens)
+        check_seed(seed)
         if batch_size is None and max_tokens is None:
             batch_size = default_rows
         self.sizes = {"batch_size": batch_size, "max_tokens": max_tokens}

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from keras_seq.data._arguments import check_errors, check_one_of, check_positive
+from keras_seq.data._arguments import check_errors, check_one_of, check_positive, check_seed
 from keras_seq.data._batch_plan import plan_batches
 from keras_seq.data._pipeline import make_dataset
 from keras_seq.data._series_table import read_tables
@@ -188,6 +188,7 @@ def series(
     """
     check_positive(past=past, future=future, stride=stride, batch_size=batch_size)
     check_one_of("scale", scale, ("standard", None))
+    check_seed(seed)
     check_errors(errors)
     _check_splits(splits)
 

@@ -181,6 +181,21 @@ def _of_path(dataset, read_path):
     return read_path(path) if os.path.exists(path) and not registered else None
 
 
+def listed(path, what):
+    """Sorted names of what is in a folder.
+
+    Args:
+        path: of the folder.
+        what: what it is to hold, for the message.
+
+    Raises:
+        ValueError: if it is no folder.
+    """
+    if not os.path.isdir(path):
+        raise ValueError(f"The dataset {path!r} must be a folder of {what}. Received: a file")
+    return sorted(os.listdir(path))
+
+
 def _element(dataset):
     return getattr(dataset, "element_spec", None)
 

@@ -10,9 +10,9 @@ from keras_seq.data._arguments import check_errors, check_positive, check_tokeni
 from keras_seq.data._labeled_rows import labeled_batches
 from keras_seq.data._labels import class_numbers, facts_of_classes
 from keras_seq.data._ragged import Ragged
-from keras_seq.data._read_columns import read_columns
+from keras_seq.data._read_columns import finite_rows, read_columns
 from keras_seq.data._row_batches import RowBatches
-from keras_seq.data._source import open_source
+from keras_seq.data._source import listed, open_source
 from keras_seq.data._splits import ALIASES, complete, pick
 from keras_seq.data._task_data import TaskData
 from keras_seq.data._texts import tokenize
@@ -144,6 +144,9 @@ def tagging(
     names = {split: c["labels"] for split, c in columns.items()}
     numbers, keep, class_names = class_numbers(source, labels, names, errors, dropped)
     for split, c in columns.items():
+        if not of_words:
+            finite = finite_rows(source, split, inputs, c["inputs"], errors, dropped[split])
+            keep[split] = keep[split] & finite
         full = keep[split] & np.array([len(x) > 0 for x in c["inputs"]], bool)
         dropped[split]["empty"] = int((keep[split] & ~full).sum())
         columns[split] = {
@@ -264,25 +267,34 @@ def read_conll_files(path):
         white space between.
 
     Raises:
-        ValueError: if there are no such files, or a line has no label.
+        ValueError: if there are no such files, one is empty, or a line has no label or is no UTF-8.
     """
-    datasets = {}
+    found, datasets = listed(path, "files of words and labels"), {}
     for name in (name for names in ALIASES.values() for name in names):
         file = os.path.join(path, f"{name}.txt")
         if os.path.isfile(file):
-            datasets[name] = tf.data.Dataset.from_tensor_slices(_sentences(file))
+            sentences = _sentences(file)
+            if not sentences["words"]:
+                raise ValueError(f"The file {file!r} must have a sentence. Received: an empty file")
+            datasets[name] = tf.data.Dataset.from_tensor_slices(sentences)
     if not datasets:
         raise ValueError(
             f"The folder {path!r} must hold train.txt, one word a line with its label last, and "
-            f"an empty line after each sentence. Received: {sorted(os.listdir(path))[:5]}"
+            f"an empty line after each sentence. Received: {found[:5]}"
         )
     return datasets
 
 
 def _sentences(path):
     sentences, words, labels = {"words": [], "labels": []}, [], []
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate([*file, ""], 1):
+    with open(path, "rb") as file:
+        for number, line in enumerate([*file, b""], 1):
+            try:
+                line = line.decode("utf-8").removeprefix("\ufeff")
+            except UnicodeDecodeError:
+                raise ValueError(
+                    f"Line {number} of {path!r} must be UTF-8. Received: {line}"
+                ) from None
             parts = line.split()
             if parts and len(parts) < 2:
                 raise ValueError(

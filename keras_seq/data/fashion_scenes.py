@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 
 from keras_seq.data._source_images import read_source_images
 
-SIZES = {"train": 20_000, "validation": 2_000, "test": 2_000}
+SIZES = {"train": 40_000, "validation": 2_000, "test": 2_000}
 SIDE = 64  # pixels of a scene
 # What a label of Fashion-MNIST is called here. Pullovers (2) and shirts (6) are left out: too many
 # of them look like coats and T-shirts, and a caption is to be a function of the picture.
@@ -43,7 +43,7 @@ class FashionScenes(tfds.core.GeneratorBasedBuilder):
     training, in no arrangement: 4 of 36 pairs and 12 of 120 triples are for each of validation and
     test. Images of the test split are from the test split of Fashion-MNIST.
 
-    Splits: train 20,000, validation 2,000, test 2,000. Fashion-MNIST is taken from the same
+    Splits: train 40,000, validation 2,000, test 2,000. Fashion-MNIST is taken from the same
     `data_dir`, and downloaded where it is missing. The draw is the same on every machine.
 
     Features: `image` (64, 64, 1) uint8, `text`. `supervised_keys` are `("image", "text")`.

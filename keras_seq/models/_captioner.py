@@ -11,7 +11,7 @@ from keras_seq.layers import (
     PositionalEmbedding,
     TransformerDecoderBlock,
 )
-from keras_seq.layers._arguments import check_positive
+from keras_seq.layers._arguments import check_positive, check_rate
 from keras_seq.models._convolutions import convolutions
 
 CELLS = ("gru", "lstm", "transformer")
@@ -49,8 +49,8 @@ def captioner(
 
         logits = norm(decoder_block^N(E target + p, a)) W_o
 
-    Each convolution halves height and width, so that four give H/16 times W/16 places, each of which
-    sees 31 x 31 pixels.
+    Each convolution halves height and width, so that four give H/16 times W/16 places, each of
+    which sees 31 x 31 pixels.
 
     Args:
         vocabulary_size: V; id 0 is padding.
@@ -91,6 +91,7 @@ def captioner(
     print(generator.generate(image).tokens)  # of an untrained model
     ```
     """
+    check_rate("captioner", dropout=dropout)
     check_positive(
         "captioner",
         vocabulary_size=vocabulary_size,

@@ -132,11 +132,9 @@ def forecaster(
             x, h = x[:, -1:], h[:, -1:]
         change = layers.Dense(future * num_features, name="change")(h)
         y = ops.expand_dims(x, 2) + layers.Reshape((-1, future, num_features))(change)
-    if not every_step:
-        y = y[:, 0]  # (B, F, D)
-    elif future == 1:
-        y = y[:, :, 0]  # (B, T, D)
-    return keras.Model(inputs, y, name=name)
+    shape = (future, num_features) if future > 1 or not every_step else (num_features,)
+    shape = (-1, *shape) if every_step else shape
+    return keras.Model(inputs, layers.Reshape(shape, name="forecast")(y), name=name)
 
 
 def _layer(cell, units, name):

@@ -118,8 +118,8 @@ def set_detector(
     )
     if hidden_dim % 4:
         raise ValueError(
-            "`hidden_dim` of set_detector must be a multiple of 4, for sines and cosines of row and "
-            f"column. Received: hidden_dim={hidden_dim}"
+            "`hidden_dim` of set_detector must be a multiple of 4, for sines and cosines of row "
+            f"and column. Received: hidden_dim={hidden_dim}"
         )
     block = {
         "intermediate_dim": intermediate_dim,

@@ -36,6 +36,17 @@ def date_pairs(date_dir):
     return {name: data.pairs(split, "source", "target") for name, split in splits.items()}
 
 
+@pytest.fixture(scope="session")
+def some_dates(date_dir):
+    """As `date_pairs`, the first thousand of each split."""
+
+    def of(split):
+        dataset = data.load("date_translation", f"{split}[:1000]", data_dir=date_dir)
+        return data.pairs(dataset, "source", "target")
+
+    return {split: of(split) for split in ("train", "validation", "test")}
+
+
 @pytest.fixture
 def write_folder(tmp_path):
     """Writes parallel text, `{split: (German, English)}`, and returns the folder."""

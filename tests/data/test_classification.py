@@ -54,6 +54,17 @@ def test_series_of_numbers_are_classified_too():
         np.testing.assert_array_equal(row, [[[1, 2], [0, 0]], [[3, 4], [5, 6]]][label])
 
 
+def test_series_that_are_not_finite_are_named_or_counted():
+    x = np.random.default_rng(0).normal(size=(40, 5)).astype("float32")
+    bad = x.copy()
+    bad[7, 3] = np.nan
+    labels = ROWS[1] * 8
+    with pytest.raises(ValueError, match="Record 7 of split 'test' .* must have finite numbers"):
+        small({"train": rows(x, labels), "test": rows(bad, labels)})
+    data = small({"train": rows(x, labels), "test": rows(bad, labels)}, errors="skip")
+    assert data.dropped["test"]["not_finite"] == 1 and data.summaries["test"].examples == 39
+
+
 def test_labels_that_are_no_class_are_named_or_counted():
     bad = rows(["fine", "odd"], ["good", "strange"])
     with pytest.raises(ValueError, match=r"Record 1 of split 'test' .* label 'strange'"):

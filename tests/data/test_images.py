@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_seq.data import images
+from keras_seq.data import captions, images
 from tests.data.conftest import SHARED
 
 N = 100
@@ -237,6 +237,7 @@ def test_the_description_has_sizes_classes_and_their_counts():
         ({"layout": "patches", "patch_size": 4}, ValueError, "must divide .* 4 x 6"),
         ({"levels": 1}, ValueError, "`levels` must be 2 to 256"),
         ({"image_size": (4,)}, ValueError, "`image_size` must be .height, width."),
+        ({"image_size": 4}, ValueError, "`image_size` must be .height, width."),
         ({"image_size": (4, 6, 4)}, ValueError, "must have the images' 3 channels"),
         ({"cache": 3}, TypeError, "`cache` must be 'memory', a folder or None"),
         ({"batch_size": 97}, ValueError, "`batch_size` must be at most 96"),
@@ -254,6 +255,10 @@ def test_folders_without_images_are_refused(tmp_path):
         images(tmp_path)
     with pytest.raises(ValueError, match="path of an existing folder. Received: .*none"):
         images(tmp_path / "none")
+    (tmp_path / "file").write_text("no folder")
+    for task in (images, captions):
+        with pytest.raises(ValueError, match="file' must be a folder of images. Received: a file"):
+            task(tmp_path / "file")
 
 
 @pytest.mark.thorough

@@ -155,6 +155,13 @@ def test_files_of_lines_and_folders_of_files_are_read(tmp_path):
         language_model(tmp_path / "nothing")
 
 
+def test_the_mark_at_the_beginning_of_a_file_is_no_text(tmp_path):
+    path = tmp_path / "lines.txt"
+    path.write_text("\n".join(f"line {i}" for i in range(50)), encoding="utf-8-sig")
+    data = language_model(path, layout="documents", batch_size=2)
+    assert {text[0] for texts in data.texts.values() for text in texts} == {"l"}
+
+
 def test_a_picture_of_the_lengths(tmp_path):
     data = language_model(splits(), layout="documents", batch_size=4)
     assert "lengths.png" in data.describe(tmp_path / "lengths.png")
@@ -173,6 +180,8 @@ def test_a_picture_of_the_lengths(tmp_path):
         ({"text": "nothing"}, ValueError, r"`text` must be a column with text, of \['text'\]"),
         ({"errors": "ignore"}, ValueError, "`errors` must be 'raise' or 'skip'"),
         ({"tokenizer": 3}, TypeError, "`tokenizer` must be a tokenizer"),
+        ({"seed": "a"}, TypeError, "`seed` must be an int. Received: 'a'"),
+        ({"cache": None}, TypeError, "`cache` must be 'memory' or a folder. Received: None"),
         (
             {"tokenizer": train_tokenizer(["abc"], "character", add_end=True)},
             ValueError,

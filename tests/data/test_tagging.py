@@ -91,6 +91,30 @@ def test_files_in_columns_are_read(tmp_path):
     (tmp_path / "validation.txt").write_text("word\n")
     with pytest.raises(ValueError, match="Line 1 of .* must have a word and its label"):
         tagging(tmp_path)
+    (tmp_path / "validation.txt").write_bytes("grün ADJ\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="Line 1 of .*validation.txt' must be UTF-8"):
+        tagging(tmp_path)
+    (tmp_path / "validation.txt").write_text("\n\n")
+    with pytest.raises(ValueError, match="validation.txt' must have a sentence"):
+        tagging(tmp_path)
+    with pytest.raises(ValueError, match="must be a folder of files of words .* a file"):
+        tagging(tmp_path / "train.txt")
+
+
+def test_series_that_are_not_finite_are_named_or_counted():
+    x = np.random.default_rng(0).normal(size=(20, 3, 2))
+    bad = x.copy()
+    bad[4, 1] = np.inf
+    labels = np.arange(60).reshape(20, 3) % 4
+
+    def of(train):
+        given = {"train": train, "validation": x, "test": x}
+        return {s: tf.data.Dataset.from_tensor_slices((v, labels)) for s, v in given.items()}
+
+    with pytest.raises(ValueError, match="Record 4 of split 'train' .* must have finite numbers"):
+        tagging(of(bad), batch_size=4)
+    dropped = tagging(of(bad), batch_size=4, errors="skip").dropped
+    assert dropped["train"]["not_finite"] == 1 and dropped["test"]["not_finite"] == 0
 
 
 def test_a_tokenizer_of_pieces_is_refused():

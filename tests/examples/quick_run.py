@@ -16,10 +16,12 @@ def run_quick(name, *arguments, folder):
     datasets = folder / "datasets"
     datasets.mkdir()
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    of_tests = {"XLA_FLAGS", "JAX_COMPILATION_CACHE_DIR"}  # see tests/conftest.py
+    environment = {name: value for name, value in os.environ.items() if name not in of_tests}
     done = subprocess.run(
         [sys.executable, f"examples/{name}.py", "--quick", *map(str, arguments)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": path, "TFDS_DATA_DIR": str(datasets)},
+        env={**environment, "PYTHONPATH": path, "TFDS_DATA_DIR": str(datasets)},
         capture_output=True,
         text=True,
         encoding="utf-8",

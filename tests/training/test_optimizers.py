@@ -77,6 +77,22 @@ def test_the_gradients_of_successive_chunks_are_accumulated():
     assert largest_difference(start, expected) > 1e-3
 
 
+@pytest.mark.needs_tensorflow(reason="elsewhere the gradients of embeddings are dense")
+def test_the_note_of_the_page_on_embeddings_and_adam_holds():
+    """Of three equal tokens, Keras adds up 3 g^2, and should square 3 g, as it does accumulated."""
+    tokens = np.array([[1, 1, 1, 2]])
+    moves = []
+    for steps in (None, 2):
+        embedding = keras.layers.Embedding(3, 1, embeddings_initializer="zeros")
+        model = keras.Sequential([keras.Input((4,), dtype="int32"), embedding])
+        adam = keras.optimizers.Adam(0.1, epsilon=1e-12, gradient_accumulation_steps=steps)
+        model.compile(adam, lambda y_true, y: keras.ops.sum(y, axis=-1))
+        for _ in range(steps or 1):
+            model.train_on_batch(tokens, np.zeros((1, 4, 1)))
+        moves.append(-embedding.get_weights()[0][:, 0])
+    np.testing.assert_allclose(moves, [[0, 0.1 * 3**0.5, 0.1], [0, 0.1, 0.1]], rtol=1e-4)
+
+
 @pytest.mark.needs_tensorflow(reason="runs that go on are TensorFlow's")
 @pytest.mark.parametrize(
     "options, callbacks",

@@ -20,17 +20,18 @@ class VectorQuantizer(Quantizer):
         s_v = m s_v + (1 - m) sum_i [id_i = v] x_i
         e_v = s_v / n_v
 
-    and `commitment_weight` times the mean of |x - e_id|^2 is added to the loss, so that vectors
+    and `commitment_weight` times the mean of (x - e_id)^2 is added to the loss, so that vectors
     stay near their codes. A code to which fewer than `min_count` vectors a batch come is put on a
-    random vector of the batch (Dhariwal et al. 2020, Jukebox, section 3.1): so the codebook begins
-    with what it first sees, and no code lies idle.
+    vector of the batch (Dhariwal et al. 2020, Jukebox, section 3.1), one far from its own code: it
+    is drawn by |x - e_id|^2, as in k-means++ (Arthur & Vassilvitskii 2007). So the codebook begins
+    with what it first sees, no code lies idle, and what is rare gets codes, too.
 
     Args:
         vocabulary_size: V.
         commitment_weight: beta of the paper.
         momentum: m of the running means.
         min_count: see above.
-        seed: of the random vectors.
+        seed: of the vectors that are drawn.
         **kwargs: arguments of `keras.layers.Layer` (`name`, `dtype`).
 
     Call arguments, returns: see `call`.
@@ -55,8 +56,8 @@ class VectorQuantizer(Quantizer):
         self,
         vocabulary_size,
         commitment_weight=0.25,
-        momentum=0.99,
-        min_count=0.03,
+        momentum=0.9,
+        min_count=0.01,
         seed=None,
         **kwargs,
     ):
@@ -87,25 +88,25 @@ class VectorQuantizer(Quantizer):
 
     def relaxed(self, x, scores, ids, training):
         codes = ops.take(self.codebook, ids, axis=0)
+        errors = ops.sum(ops.square(x - ops.stop_gradient(codes)), axis=-1)  # |x - e_id|^2
+        self.add_loss(self.commitment_weight * ops.mean(errors) / x.shape[-1])
         if training:
-            self._move_codes(ops.stop_gradient(x), ids)
-        distance = ops.mean(ops.square(x - ops.stop_gradient(codes)))
-        self.add_loss(self.commitment_weight * distance)
+            self._move_codes(ops.stop_gradient(x), ids, ops.stop_gradient(errors))
         return x + ops.stop_gradient(codes - x)
 
-    def _move_codes(self, x, ids):
+    def _move_codes(self, x, ids, errors):
         x = ops.reshape(x, (-1, x.shape[-1]))  # (N, D)
         chosen = ops.one_hot(ops.reshape(ids, (-1,)), self.vocabulary_size)  # (N, V)
         m = self.momentum
         counts = m * self.counts + (1 - m) * ops.sum(chosen, axis=0)
         sums = m * self.sums + (1 - m) * ops.matmul(ops.transpose(chosen), x)
-        rows = keras.random.randint(
-            (self.vocabulary_size,), 0, ops.shape(x)[0], seed=self.seed_generator
-        )
+        log_errors = ops.reshape(ops.log(errors + 1e-12), (1, -1))
+        rows = keras.random.categorical(log_errors, self.vocabulary_size, seed=self.seed_generator)
         idle = counts < self.min_count
         start = 2 * self.min_count  # so that a moved code has some batches to be chosen in
         counts = ops.where(idle, start, counts)
-        sums = ops.where(ops.expand_dims(idle, -1), start * ops.take(x, rows, axis=0), sums)
+        moved = start * ops.take(x, ops.squeeze(rows, 0), axis=0)
+        sums = ops.where(ops.expand_dims(idle, -1), moved, sums)
         self.counts.assign(counts)
         self.sums.assign(sums)
         self.codebook.assign(sums / ops.expand_dims(ops.maximum(counts, 1e-6), -1))

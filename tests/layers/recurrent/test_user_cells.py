@@ -1,9 +1,7 @@
 """Cells from outside the package, and Keras' own, run by `RNN`."""
 
 import inspect
-import os
 import pathlib
-import re
 
 import keras
 import numpy as np
@@ -251,11 +249,3 @@ PAGE = pathlib.Path(ks.__file__).parent.parent / "docs" / "extending" / "cells.m
 @pytest.mark.parametrize("cell", [ProjectionLSTMCell, MinGRUCell])
 def test_the_page_on_cells_shows_the_cells_that_are_tested(cell):
     assert inspect.getsource(cell) in PAGE.read_text(encoding="utf-8")
-
-
-@pytest.mark.needs_tensorflow(reason="the page exports to LiteRT")
-def test_the_code_of_the_page_on_cells_runs():
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    registered = dict(keras.saving.get_custom_objects())
-    exec(compile("\n".join(blocks), os.fspath(PAGE), "exec"), {"__name__": "page"})
-    keras.saving.get_custom_objects().update(registered)

@@ -6,10 +6,6 @@ import subprocess
 import sys
 import types
 
-import pytest
-
-from keras_seq.export import _process
-
 _FORKED = ("convert_litert.py", "run_saved_model.py")  # other scripts are started as for users
 
 
@@ -43,12 +39,3 @@ class ForkingServer:
         if self.server is not None:
             self.server.kill()
             self.server.communicate()
-
-
-@pytest.fixture(autouse=True, scope="session")
-def scripts_are_forked(tmp_path_factory):
-    server = ForkingServer(tmp_path_factory.mktemp("scripts"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_process, "subprocess", server)
-        yield
-    server.close()
