@@ -2,6 +2,7 @@ import json
 
 import keras
 
+from keras_seq.training import SetPrediction
 from tests.examples.quick_run import run_quick
 
 
@@ -15,4 +16,5 @@ def test_the_script_trains_scores_draws_and_exports(tmp_path):
     assert (tmp_path / "out" / "detections.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "out" / "model.tflite").is_file()
     trainer = keras.models.load_model(tmp_path / "out" / "model.keras")
+    assert isinstance(trainer, SetPrediction)
     assert set(trainer.model.output) >= {"logits", "boxes"}
