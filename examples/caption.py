@@ -94,10 +94,7 @@ def build_model(options, data, steps):
         sequence_length=data.text_length,
         dropout=options.dropout,
     )
-    warm_up = max(1, steps // 20)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, steps - warm_up, warmup_target=options.learning_rate, warmup_steps=warm_up
-    )
+    rate = experiment.cosine_with_warm_up(options.learning_rate, steps, max(1, steps // 20))
     model.compile(
         keras.optimizers.Adam(rate, global_clipnorm=1.0),
         keras.losses.SparseCategoricalCrossentropy(

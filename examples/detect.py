@@ -132,10 +132,7 @@ def build_model(options, channels, num_classes):
 
 def make_optimizer(options, steps):
     """AdamW, its learning rate growing for a twentieth of the steps, then falling to zero."""
-    warm_up = max(1, steps // 20)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, steps - warm_up, warmup_target=options.learning_rate, warmup_steps=warm_up
-    )
+    rate = experiment.cosine_with_warm_up(options.learning_rate, steps, max(1, steps // 20))
     return keras.optimizers.AdamW(rate, weight_decay=1e-4, global_clipnorm=1.0)
 
 

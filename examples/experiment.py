@@ -16,6 +16,7 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 import keras_seq
@@ -80,6 +81,20 @@ def strategy(options):
     return tf.distribute.MirroredStrategy() if options.distribute else tf.distribute.get_strategy()
 
 
+def cosine_with_warm_up(peak, steps, warm_up, alpha=0.0):
+    """A learning rate that rises to `peak` in `warm_up` steps, then falls along a cosine.
+
+    Args:
+        peak: the largest learning rate.
+        steps: of the whole training.
+        warm_up: of them, those in which it rises.
+        alpha: the last learning rate, as a fraction of `peak`.
+    """
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, steps - warm_up, alpha=alpha, warmup_target=peak, warmup_steps=warm_up
+    )
+
+
 def train(
     options,
     model,
@@ -121,10 +136,11 @@ def train(
     if options.retrain and folder.exists():
         shutil.rmtree(folder)
     seconds = StepSeconds()
-    choose = keras.callbacks.EarlyStopping(
-        monitor, patience=patience or epochs, mode=mode, restore_best_weights=True
-    )
-    if average is not None:
+    if average is None:
+        choose = keras.callbacks.EarlyStopping(
+            monitor, patience=patience or epochs, mode=mode, restore_best_weights=True
+        )
+    else:
         choose = keras_seq.training.AverageCheckpoints(average)
     own = [
         seconds,
@@ -185,13 +201,14 @@ def report(options, figures, **more):
     print(f"Saved {path}")
 
 
-def export(options, model, *, inputs=None, name="model", **arguments):
-    """Write `model` as a SavedModel (`1/`) and as a LiteRT file; print what comparing them gave.
+def export(options, model, *, inputs=None, name="model", saved_model="1", **arguments):
+    """Write `model` as a SavedModel and as a LiteRT file; print what comparing them gave.
 
     Args:
         model: a functional `keras.Model`, a `Generator` or a `TextGenerator`.
         inputs: what to compare on: arrays, or a list of texts of a `TextGenerator`.
-        name: of the file.
+        name: of the LiteRT file.
+        saved_model: folder of the SavedModel, in `options.output`.
         **arguments: of `keras_seq.export.to_litert`.
 
     Returns:
@@ -200,7 +217,7 @@ def export(options, model, *, inputs=None, name="model", **arguments):
     if not options.export:
         return []
     print("\nExporting, and comparing with the Keras model ...")
-    saved_model, litert = options.output / "1", options.output / f"{name}.tflite"
+    saved_model, litert = options.output / saved_model, options.output / f"{name}.tflite"
     if isinstance(model, keras_seq.generation.TextGenerator):
         reports = [keras_seq.export.to_saved_model(model, saved_model, texts=inputs)]
         inputs = None if inputs is None else _padded_ids(model, inputs)
@@ -217,7 +234,8 @@ def export(options, model, *, inputs=None, name="model", **arguments):
 def _padded_ids(translator, texts):
     """The ids (N, S) of texts, as wide as the translator's sources may be."""
     ids = translator.tokenize(texts)
-    return tf.pad(ids, ((0, 0), (0, translator.source_length - ids.shape[1]))).numpy()
+    width = ((0, 0), (0, translator.source_length - ids.shape[1]))
+    return np.pad(ids, width, constant_values=translator.source_pad_token)
 
 
 def _settings_hash(options):

@@ -97,12 +97,8 @@ def train(name, options, data):
     with experiment.strategy(options).scope():
         model, rate = build_model(name, options, data.vocabulary_size)
         steps = options.epochs * options.steps
-        schedule = keras.optimizers.schedules.CosineDecay(
-            0.0,
-            steps - steps // 20,
-            alpha=0.1 if name == "gpt_2" else 0.0,
-            warmup_target=options.learning_rate or rate,
-            warmup_steps=steps // 20,
+        schedule = experiment.cosine_with_warm_up(
+            options.learning_rate or rate, steps, steps // 20, alpha=0.1 if name == "gpt_2" else 0.0
         )
         decay = 0.1 if name in ("transformer", "gpt_2") else 0.0
         optimizer = keras.optimizers.AdamW(schedule, decay, beta_2=0.99, global_clipnorm=1.0)
@@ -148,17 +144,14 @@ def make_generator(model, options, sampler, prompt_length):
 
 def draw(curves, path):
     """The loss of a character by how many are before it."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.add_subplot(xlabel="characters before", ylabel="validation loss, nats")
-    for name, curve in curves.items():
-        ends = 2 ** np.arange(int(np.log2(len(curve))) + 1)  # after 1, 2, 3-4, 5-8, ... characters
-        means = [np.mean(curve[end // 2 : end]) for end in ends]
-        axes.plot(ends, means, marker="o", label=f"{name}: {np.mean(curve):.2f}")
-    axes.set_xscale("log", base=2)
-    axes.legend()
-    figure.savefig(path, dpi=150)
+    length = len(next(iter(curves.values())))
+    ends = 2 ** np.arange(int(np.log2(length)) + 1)  # after 1, 2, 3-4, 5-8, ... characters
+    lines = {
+        f"{name}: {np.mean(curve):.2f}": [np.mean(curve[end // 2 : end]) for end in ends]
+        for name, curve in curves.items()
+    }
+    panels = {"validation loss, nats": lines}
+    keras_seq.plots.curves(panels, ends, path, x_label="characters before", x_scale="log2")
     print(f"Saved {path}")
 
 

@@ -234,12 +234,11 @@ def main():
 
     prompt = {"prompt": texts, "prompt_length": texts.shape[1]}
     experiment.export(options, greedy, name="text_to_tokens", **prompt)
-    if options.export:
-        codes = ids.reshape(-1, *tokenizer.decoder.input_shape[1:]) - data.vocabulary_size
-        path = options.output / "tokens_to_image"
-        print(keras_seq.export.to_saved_model(tokenizer.decoder, path / "1", inputs=codes))
-        path = path.with_suffix(".tflite")
-        print(keras_seq.export.to_litert(tokenizer.decoder, path, inputs=codes))
+    codes = ids.reshape(-1, *tokenizer.decoder.input_shape[1:]) - data.vocabulary_size
+    experiment.export(
+        options, tokenizer.decoder, inputs=codes, name="tokens_to_image",
+        saved_model="tokens_to_image/1",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

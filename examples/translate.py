@@ -116,10 +116,7 @@ def build_model(options, data, sequence_length):
 
 def compile_model(options, model, steps):
     """Adam; its learning rate rises for a twelfth of the steps, then falls to nearly 0."""
-    warmup = steps // 12
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, steps - warmup, alpha=0.01, warmup_target=options.learning_rate, warmup_steps=warmup
-    )
+    schedule = experiment.cosine_with_warm_up(options.learning_rate, steps, steps // 12, alpha=0.01)
     model.compile(
         keras.optimizers.Adam(schedule, beta_2=0.98, global_clipnorm=1.0),
         keras_seq.training.SmoothedCrossentropy(

@@ -128,21 +128,14 @@ def write(options, model, data):
 
 def draw(rows, path):
     """Loss and time by the length of the chunks."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    loss = figure.add_subplot(1, 2, 1, xlabel="T, steps of a chunk", ylabel="validation loss, nats")
-    time = figure.add_subplot(1, 2, 2, xlabel="T, steps of a chunk", ylabel="training, s")
+    panels = {"validation loss, nats": {}, "training, s": {}}
     for states in ("carried", "reset"):
         steps, carried, _, seconds = zip(
             *(row[1:] for row in rows if row[0] == states), strict=True
         )
-        loss.plot(steps, carried, marker="o", label=f"states {states} in training")
-        time.plot(steps, seconds, marker="o", label=f"states {states} in training")
-    for axes in (loss, time):
-        axes.set_xscale("log", base=2)
-        axes.legend()
-    figure.savefig(path, dpi=150)
+        for lines, line in zip(panels.values(), (carried, seconds), strict=True):
+            lines[f"states {states} in training"] = line
+    keras_seq.plots.curves(panels, steps, path, x_label="T, steps of a chunk", x_scale="log2")
     print(f"Saved {path}")
 
 

@@ -85,10 +85,7 @@ def augmented(dataset, options):
 
 def make_optimizer(options, steps):
     """AdamW, its learning rate growing for a twentieth of the steps, then falling to zero."""
-    warm_up = max(1, steps // 20)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, steps - warm_up, warmup_target=options.learning_rate, warmup_steps=warm_up
-    )
+    rate = experiment.cosine_with_warm_up(options.learning_rate, steps, max(1, steps // 20))
     optimizer = keras.optimizers.AdamW(rate, weight_decay=0.05, global_clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma", "positions", "tokens"])
     return optimizer

@@ -64,7 +64,7 @@ class ColoredShapes(tfds.core.GeneratorBasedBuilder):
 
     Splits: train 2,765 (30 %), validation 500, test 5,951, disjoint: what a model draws for a
     caption of the test split, it must put together from parts that it has seen in other pictures.
-    The draw is the same on every machine and Python version. Number of captions and share of the
+    The draw is the same on every machine and Python version. Number of captions and fraction in the
     train split are those of the notebook `rainbow_dalle` of the package dalle-pytorch.
 
     Features: `image` (32, 32, 3) uint8, `text`. `supervised_keys` are `("image", "text")`.

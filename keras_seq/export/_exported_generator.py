@@ -81,8 +81,8 @@ class ExportedGenerator(ExportedFunction):
         return compare_tokens(what, *arguments)
 
     def model_latency(self):
-        fewest = min(len(next(iter(call.values()))) for call in self.calls)
-        calls = [call for call in self.calls if len(next(iter(call.values()))) == fewest]
+        rows = [len(next(iter(call.values()))) for call in self.calls]
+        calls = [c for c, count in zip(self.calls, rows, strict=True) if count == min(rows)]
         return generate_latency(self.model, calls[:20])
 
 

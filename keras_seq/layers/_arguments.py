@@ -20,12 +20,21 @@ def check_positive(layer, **sizes):
             )
 
 
+def check_choice(layer, choices, **values):
+    """Raise unless every named value is among `choices`."""
+    for name, value in values.items():
+        if value not in choices:
+            raise ValueError(
+                f"`{name}` of {layer} must be one of {tuple(choices)}. Received: {name}={value!r}"
+            )
+
+
 def check_rate(layer, **rates):
     """Raise unless every named rate is in [0, 1)."""
     for name, value in rates.items():
         if not is_number(value) or not 0 <= value < 1:
             raise ValueError(
-                f"`{name}` of {layer} is the share of values to drop and must be in [0, 1). "
+                f"`{name}` of {layer} is the fraction of values to drop and must be in [0, 1). "
                 f"Received: {name}={value!r}"
             )
 

@@ -4,15 +4,14 @@ import keras
 from keras import layers
 
 from keras_seq.layers import (
-    GRU,
-    LSTM,
     AdditiveAttention,
     LearnedPositions,
     PositionalEmbedding,
     TransformerDecoderBlock,
 )
-from keras_seq.layers._arguments import check_positive, check_rate
+from keras_seq.layers._arguments import check_choice, check_positive, check_rate
 from keras_seq.models._convolutions import convolutions
+from keras_seq.models._recurrent import RECURRENT
 
 CELLS = ("gru", "lstm", "transformer")
 
@@ -99,8 +98,7 @@ def captioner(
         embedding_dim=embedding_dim,
         hidden_dim=hidden_dim,
     )
-    if cell not in CELLS:
-        raise ValueError(f"`cell` of captioner must be one of {CELLS}. Received: cell={cell!r}")
+    check_choice("captioner", CELLS, cell=cell)
 
     image = keras.Input(image_shape, name="image")
     target = keras.Input((None,), dtype="int32", name="target")
@@ -128,13 +126,13 @@ def captioner(
             )(y, x)
         y = layers.LayerNormalization(epsilon=1e-5)(y)
     else:
-        recurrent, states = (GRU, 1) if cell == "gru" else (LSTM, 2)
+        states = 1 if cell == "gru" else 2
         mean = layers.GlobalAveragePooling1D()(x)
         y = layers.Embedding(vocabulary_size, embedding_dim, mask_zero=True, name="words")(target)
         y = layers.Dropout(dropout)(y)
         for i in range(num_layers):
             start = [layers.Dense(hidden_dim, activation="tanh")(mean) for _ in range(states)]
-            decoder = recurrent(hidden_dim, return_sequences=True, name=f"decoder_{i}")
+            decoder = RECURRENT[cell](hidden_dim, return_sequences=True, name=f"decoder_{i}")
             y = decoder(y, initial_state=start)
         context = AdditiveAttention(attention_units, name="attention")(y, x)
         y = layers.Dense(hidden_dim, activation="tanh")(layers.concatenate([y, context]))

@@ -3,8 +3,9 @@
 import keras
 from keras import layers, ops
 
-from keras_seq.layers import GRU, LSTM, CausalWindow, LearnedPositions, TransformerEncoderBlock
-from keras_seq.layers._arguments import check_positive
+from keras_seq.layers import CausalWindow, LearnedPositions, TransformerEncoderBlock
+from keras_seq.layers._arguments import check_choice, check_positive
+from keras_seq.models._recurrent import RECURRENT
 
 CELLS = ("linear", "markov", "gru", "lstm", "transformer")
 
@@ -95,8 +96,7 @@ def forecaster(
         num_layers=num_layers,
         hidden_dim=hidden_dim,
     )
-    if cell not in CELLS:
-        raise ValueError(f"`cell` of forecaster must be one of {CELLS}. Received: {cell!r}")
+    check_choice("forecaster", CELLS, cell=cell)
     if every_step and cell == "transformer":
         raise ValueError(
             "`every_step` of forecaster must be False for cell='transformer', whose patches are "
@@ -140,8 +140,7 @@ def forecaster(
 def _layer(cell, units, name):
     if cell == "markov":
         return layers.Dense(units, activation="relu", name=name)
-    recurrent = GRU if cell == "gru" else LSTM
-    return recurrent(units, return_sequences=True, name=name)
+    return RECURRENT[cell](units, return_sequences=True, name=name)
 
 
 def _windows(x, past):

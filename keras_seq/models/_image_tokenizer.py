@@ -8,6 +8,7 @@ from keras import layers
 from keras_seq.layers import GumbelQuantizer, VectorQuantizer
 from keras_seq.layers._arguments import check_positive
 from keras_seq.layers.quantizers.quantizer import Quantizer
+from keras_seq.models._patches import check_image_shape
 
 _QUANTIZERS = {"vector": VectorQuantizer, "gumbel": GumbelQuantizer}
 
@@ -127,9 +128,9 @@ def image_tokenizer(
 
 def _checked_shape(image_shape, patch_size):
     """`(h, w, C)`, the numbers of patches and channels."""
+    check_image_shape("image_tokenizer", image_shape)
     shape = tuple(image_shape)
-    whole = len(shape) == 3 and all(isinstance(n, int) and n > 0 for n in shape)
-    if not whole or shape[0] % patch_size or shape[1] % patch_size:
+    if shape[0] % patch_size or shape[1] % patch_size:
         raise ValueError(
             "`image_shape` of image_tokenizer must be (H, W, C), with H and W multiples of "
             f"patch_size={patch_size}. Received: {image_shape!r}"

@@ -3,11 +3,9 @@
 import keras
 from keras import layers
 
-from keras_seq.layers import GRU, LSTM, SimpleRNN
-from keras_seq.layers._arguments import check_positive, check_rate
+from keras_seq.layers._arguments import check_choice, check_positive, check_rate
 from keras_seq.models._decoder_only_transformer import decoder_only_transformer
-
-RECURRENT = {"simple_rnn": SimpleRNN, "gru": GRU, "lstm": LSTM}
+from keras_seq.models._recurrent import RECURRENT
 
 
 def language_model(
@@ -71,11 +69,7 @@ def language_model(
     print(generator.generate(prompt=[[5, 6]]).tokens.shape)  # (1, 7)
     ```
     """
-    if cell not in (*RECURRENT, "transformer"):
-        raise ValueError(
-            f"`cell` of language_model must be one of {(*RECURRENT, 'transformer')}. "
-            f"Received: cell={cell!r}"
-        )
+    check_choice("language_model", (*RECURRENT, "transformer"), cell=cell)
     if embedding_dim is None:
         embedding_dim = hidden_dim
     check_positive(

@@ -3,8 +3,9 @@
 import keras
 from keras import layers
 
-from keras_seq.layers import GRU, LSTM, AdditiveAttention
+from keras_seq.layers import AdditiveAttention
 from keras_seq.layers._arguments import check_positive
+from keras_seq.models._recurrent import RECURRENT
 
 
 def seq2seq_rnn(
@@ -69,7 +70,7 @@ def seq2seq_rnn(
         )
     if rnn not in ("gru", "lstm"):
         raise ValueError(f"`rnn` of seq2seq_rnn must be 'gru' or 'lstm'. Received: {rnn!r}")
-    recurrent = GRU if rnn == "gru" else LSTM
+    recurrent = RECURRENT[rnn]
 
     source = keras.Input((None,), dtype="int32", name="source")
     target = keras.Input((None,), dtype="int32", name="target")

@@ -3,8 +3,9 @@
 import keras
 from keras import layers, ops
 
-from keras_seq.layers import GRU, LSTM, TransformerEncoderBlock
-from keras_seq.layers._arguments import check_positive
+from keras_seq.layers import TransformerEncoderBlock
+from keras_seq.layers._arguments import check_choice, check_positive
+from keras_seq.models._recurrent import RECURRENT
 
 CELLS = ("lstm", "gru", "transformer")
 POOLINGS = ("last", "mean", "max")
@@ -78,14 +79,8 @@ def sequence_classifier(
         embedding_dim=embedding_dim,
         hidden_dim=hidden_dim,
     )
-    if cell not in CELLS:
-        raise ValueError(
-            f"`cell` of sequence_classifier must be one of {CELLS}. Received: {cell!r}"
-        )
-    if pooling not in POOLINGS:
-        raise ValueError(
-            f"`pooling` of sequence_classifier must be one of {POOLINGS}. Received: {pooling!r}"
-        )
+    check_choice("sequence_classifier", CELLS, cell=cell)
+    check_choice("sequence_classifier", POOLINGS, pooling=pooling)
     if (vocabulary_size is None) == (num_features is None):
         raise ValueError(
             "One of `vocabulary_size` (token ids) and `num_features` (numbers) must be given to "
@@ -120,9 +115,7 @@ def sequence_classifier(
     else:
         for i in range(num_layers):
             is_sequence = i < num_layers - 1 or pooling != "last"
-            layer = (LSTM if cell == "lstm" else GRU)(
-                hidden_dim, return_sequences=is_sequence, name=f"{cell}_{i}"
-            )
+            layer = RECURRENT[cell](hidden_dim, return_sequences=is_sequence, name=f"{cell}_{i}")
             if bidirectional:
                 layer = layers.Bidirectional(layer, name=f"bidirectional_{i}")
             x = layer(x, mask=mask)

@@ -3,9 +3,10 @@
 import keras
 from keras import layers
 
-from keras_seq.layers import GRU, LSTM, EachStep, TransformerDecoderBlock
-from keras_seq.layers._arguments import check_positive
+from keras_seq.layers import EachStep, TransformerDecoderBlock
+from keras_seq.layers._arguments import check_choice, check_positive
 from keras_seq.models._convolutions import convolutions
+from keras_seq.models._recurrent import RECURRENT
 
 CELLS = ("gru", "lstm", "transformer")
 
@@ -80,10 +81,7 @@ def sequence_tagger(
         embedding_dim=embedding_dim,
         hidden_dim=hidden_dim,
     )
-    if cell not in CELLS:
-        raise ValueError(
-            f"`cell` of sequence_tagger must be one of {CELLS}. Received: cell={cell!r}"
-        )
+    check_choice("sequence_tagger", CELLS, cell=cell)
     given = {
         "vocabulary_size": vocabulary_size,
         "num_features": num_features,
@@ -125,8 +123,7 @@ def sequence_tagger(
                 name=f"block_{i}",
             )
         else:
-            recurrent = GRU if cell == "gru" else LSTM
-            layer = recurrent(hidden_dim, return_sequences=True, name=f"{cell}_{i}")
+            layer = RECURRENT[cell](hidden_dim, return_sequences=True, name=f"{cell}_{i}")
         x = layer(x)
     if cell == "transformer":
         x = layers.LayerNormalization(epsilon=1e-5)(x)

@@ -4,8 +4,7 @@ import collections.abc
 
 import numpy as np
 
-from keras_seq.plots._figure import check_path, new_figure, save
-from keras_seq.plots._gradient_flow import _COLORS
+from keras_seq.plots._figure import COLORS, check_path, new_figure, save
 
 _PANEL = (5.2, 3.6)  # inches
 
@@ -50,7 +49,7 @@ def curves(panels, x, path=None, x_label=None, x_scale="linear", title=None):
     for i, (name, lines) in enumerate(panels.items()):
         axes = figure.add_subplot(1, len(panels), i + 1)
         for j, (label, values) in enumerate(lines.items()):
-            color = _COLORS[j % len(_COLORS)]
+            color = COLORS[j % len(COLORS)]
             axes.plot(x, values, marker="o", markersize=4, color=color, label=label)
         if x_scale == "log2":
             axes.set_xscale("log", base=2)

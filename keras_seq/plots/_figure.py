@@ -5,6 +5,18 @@ import pathlib
 import uuid
 
 _SUFFIXES = (".png", ".svg", ".pdf")
+COLORS = (
+    "#3b6fb6",
+    "#d9772b",
+    "#3f9a5a",
+    "#b8433f",
+    "#7a5aa6",
+    "#8a6a4f",
+    "#d372b0",
+    "#6b6b6b",
+    "#a9a22a",
+    "#2fa5b5",
+)  # of lines, one after the other
 
 
 def new_figure(**kwargs):

@@ -4,20 +4,8 @@ import collections.abc
 
 import numpy as np
 
-from keras_seq.plots._figure import check_path, new_figure, save
+from keras_seq.plots._figure import COLORS, check_path, new_figure, save
 
-_COLORS = (
-    "#3b6fb6",
-    "#d9772b",
-    "#3f9a5a",
-    "#b8433f",
-    "#7a5aa6",
-    "#8a6a4f",
-    "#d372b0",
-    "#6b6b6b",
-    "#a9a22a",
-    "#2fa5b5",
-)
 _STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)))  # after ten lines the colors come again
 _DECADES = 60  # of the axis at most: what lies below is as good as nothing
 
@@ -66,8 +54,8 @@ def gradient_flow(norms, path=None, title=None):
         axes.plot(
             np.arange(1, len(values) + 1),
             drawn,
-            color=_COLORS[i % len(_COLORS)],
-            linestyle=_STYLES[i // len(_COLORS) % len(_STYLES)],
+            color=COLORS[i % len(COLORS)],
+            linestyle=_STYLES[i // len(COLORS) % len(_STYLES)],
             linewidth=1.8,
             marker="o" if np.isfinite(drawn).sum() == 1 else None,
             label=name + _missing(values),

@@ -2,19 +2,9 @@
 
 import numpy as np
 
-from keras_seq.plots._figure import check_path, new_figure, save
+from keras_seq.plots._figure import COLORS, check_path, new_figure, save
 
 _MOST_CURVES = 8  # features that are drawn as curves; more are drawn as a heatmap
-_COLORS = (
-    "#3b6fb6",
-    "#d9772b",
-    "#3f9a5a",
-    "#b8433f",
-    "#7a5aa6",
-    "#8a6a4f",
-    "#d372b0",
-    "#6b6b6b",
-)
 
 
 def positional_encoding(positions, path=None, title=None):
@@ -88,7 +78,7 @@ def _table(positions):
 
 
 def _draw_curves(figure, axes, table):
-    for i, (label, color) in enumerate(zip(_labels(table), _COLORS, strict=False)):
+    for i, (label, color) in enumerate(zip(_labels(table), COLORS, strict=False)):
         axes.plot(table[:, i], color=color, linewidth=1.8, label=label)
         if len(table) == 1:
             axes.lines[-1].set_marker("o")
