@@ -20,6 +20,18 @@ class ImageTokenizer(NamedTuple):
         autoencoder: (B, H, W, C) images to images. It is what is trained.
         encoder: (B, H, W, C) images to (B, h, w) int32 token ids.
         decoder: (B, h, w) ids to (B, H, W, C) images.
+
+    Example:
+
+    ```python
+    import numpy as np
+    import keras_seq
+
+    sizes = {"vocabulary_size": 32, "num_layers": 1, "hidden_dim": 16}
+    autoencoder, encoder, decoder = keras_seq.models.image_tokenizer(**sizes)
+    image = np.zeros((1, 32, 32, 3), "float32")
+    np.testing.assert_allclose(decoder(encoder(image)), autoencoder(image), atol=1e-5)
+    ```
     """
 
     autoencoder: keras.Model
