@@ -4,9 +4,10 @@ import collections.abc
 
 import numpy as np
 
-from keras_seq.plots._figure import COLORS, check_path, new_figure, save
+from keras_seq.plots._figure import check_path, line_style, new_figure, save
 
 _PANEL = (5.2, 3.6)  # inches
+_INSIDE = 4  # so many names hide nothing of a panel
 
 
 def curves(panels, x, path=None, x_label=None, x_scale="linear", title=None):
@@ -49,8 +50,7 @@ def curves(panels, x, path=None, x_label=None, x_scale="linear", title=None):
     for i, (name, lines) in enumerate(panels.items()):
         axes = figure.add_subplot(1, len(panels), i + 1)
         for j, (label, values) in enumerate(lines.items()):
-            color = COLORS[j % len(COLORS)]
-            axes.plot(x, values, marker="o", markersize=4, color=color, label=label)
+            axes.plot(x, values, marker="o", markersize=4, **line_style(j), label=label)
         if x_scale == "log2":
             axes.set_xscale("log", base=2)
             axes.set_xticks(x, [f"{value:g}" for value in x])
@@ -59,7 +59,8 @@ def curves(panels, x, path=None, x_label=None, x_scale="linear", title=None):
         axes.grid(axis="y", color="0.9")
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-        for text in axes.legend(frameon=False, fontsize=9).get_texts():
+        beside = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if len(lines) > _INSIDE else {}
+        for text in axes.legend(frameon=False, fontsize=9, **beside).get_texts():
             text.set_parse_math(False)
     if title:
         figure.suptitle(str(title), size=13, parse_math=False)

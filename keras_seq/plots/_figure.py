@@ -17,6 +17,13 @@ COLORS = (
     "#a9a22a",
     "#2fa5b5",
 )  # of lines, one after the other
+_STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)))  # after ten lines the colors come again
+
+
+def line_style(i):
+    """Color and dashes of the `i`-th line of a panel, as arguments of `axes.plot`."""
+    style = _STYLES[i // len(COLORS) % len(_STYLES)]
+    return {"color": COLORS[i % len(COLORS)], "linestyle": style}
 
 
 def new_figure(**kwargs):

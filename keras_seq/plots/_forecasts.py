@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from keras_seq.plots._figure import check_path, new_figure, save
+from keras_seq.plots._figure import check_path, line_style, new_figure, save
 
 _PANEL = (8.0, 2.2)  # inches
-_COLORS = ("#3b6fb6", "#d9772b", "#4a9a5b", "#8b5fb0", "#b0413e", "#7a7a7a")
 
 
 def forecasts(past, truth, predictions, columns=None, title=None, path=None):
@@ -87,8 +86,7 @@ def _draw(axes, past, truth, predictions):
     axes.plot(before, past, color="0.3", linewidth=1.2)
     axes.plot(after, np.append(past[-1], truth), color="0.0", linewidth=1.8, label="truth")
     for i, (name, prediction) in enumerate(predictions.items()):
-        color = _COLORS[i % len(_COLORS)]
-        axes.plot(after, np.append(past[-1], prediction), color=color, linewidth=1.4, label=name)
+        axes.plot(after, np.append(past[-1], prediction), **line_style(i), lw=1.4, label=name)
     axes.axvline(0, color="0.6", linewidth=0.9, linestyle=(0, (3, 3)), zorder=0)
     axes.grid(axis="y", color="0.9")
     axes.set_axisbelow(True)

@@ -4,9 +4,8 @@ import collections.abc
 
 import numpy as np
 
-from keras_seq.plots._figure import COLORS, check_path, new_figure, save
+from keras_seq.plots._figure import check_path, line_style, new_figure, save
 
-_STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)))  # after ten lines the colors come again
 _DECADES = 60  # of the axis at most: what lies below is as good as nothing
 
 
@@ -54,8 +53,7 @@ def gradient_flow(norms, path=None, title=None):
         axes.plot(
             np.arange(1, len(values) + 1),
             drawn,
-            color=COLORS[i % len(COLORS)],
-            linestyle=_STYLES[i // len(COLORS) % len(_STYLES)],
+            **line_style(i),
             linewidth=1.8,
             marker="o" if np.isfinite(drawn).sum() == 1 else None,
             label=name + _missing(values),

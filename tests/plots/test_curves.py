@@ -41,3 +41,12 @@ def test_wrong_panels_are_refused():
         curves({"a": {}}, [0, 1])
     with pytest.raises(ValueError, match="`x_scale` must be"):
         curves({"a": {"b": [1]}}, [0], x_scale="log")
+
+
+def test_many_lines_differ_and_their_names_hide_none_of_them():
+    lines = {f"model {i}": [i, i + 1.0] for i in range(12)}
+    figure = curves({"loss": lines}, [1, 2])
+    (axes,) = figure.axes
+    assert len({(line.get_color(), line.is_dashed()) for line in axes.lines}) == 12
+    figure.draw_without_rendering()
+    assert axes.get_legend().get_window_extent().x0 >= axes.get_window_extent().x1
