@@ -38,6 +38,7 @@ def arguments(add):
     add("--hidden-dim", type=int, default=128, help="width of the decoder")
     add("--layers", type=int, default=1, help="of the decoder")
     add("--dropout", type=float, default=0.2)
+    add("--shift", type=int, default=4, help="pixels by which training images move at most")
     add("--image-size", type=int, help="resize images to so many pixels a side")
     add("--tokenizer", default="word", help="a kind of keras_seq.data.train_tokenizer")
     add("--train-examples", type=int, help="train on so many images only")
@@ -70,16 +71,17 @@ def load_data(options):
     )
 
 
-def for_captioner(dataset):
-    """Batches under the names of the model's inputs."""
+def for_captioner(options, dataset, training=False):
+    """Batches under the names of the model's inputs; in training, scenes are moved at random."""
 
-    def rename(inputs, labels, weights):
-        return {"image": inputs["image"], "target": inputs["text"]}, labels, weights
+    def rename(step, batch):
+        inputs, labels, weights = batch
+        image = inputs["image"]
+        if training:
+            image = experiment.shifted(image, options.shift, [options.seed, tf.cast(step, "int32")])
+        return {"image": image, "target": inputs["text"]}, labels, weights
 
-    batches = dataset.map(rename)
-    if hasattr(dataset, "from_step"):  # so that a killed run need not read what it has seen
-        batches.from_step = lambda step: dataset.from_step(step).map(rename)
-    return batches
+    return experiment.map_steps(dataset, rename)
 
 
 def build_model(options, data, steps):
@@ -152,7 +154,8 @@ def main(command_line=None):
     print(data)
     with experiment.strategy(options).scope():
         model = build_model(options, data, options.epochs * len(data.train))
-    train, validation = for_captioner(data.train), for_captioner(data.validation)
+    train = for_captioner(options, data.train, training=True)
+    validation = for_captioner(options, data.validation)
     history = experiment.train(options, model, train, validation, monitor="val_accuracy")
 
     generator = keras_seq.generation.Generator(

@@ -95,6 +95,33 @@ def cosine_with_warm_up(peak, steps, warm_up, alpha=0.0):
     )
 
 
+def map_steps(dataset, function):
+    """`dataset.map`, of a function of the number of a batch and the batch.
+
+    A run that was killed goes on with the batches that it would have seen.
+    """
+    batches = dataset.enumerate().map(function)
+    if hasattr(dataset, "from_step"):
+        batches.from_step = lambda step: dataset.from_step(step).enumerate(step).map(function)
+    return batches
+
+
+def shifted(images, most, seed):
+    """Images (B, H, W, C), each moved up or down and left or right by at most so many pixels.
+
+    Args:
+        images: tensor; what comes in at an edge is 0.
+        most: pixels.
+        seed: two ints; the same images and seed give the same result.
+    """
+    count, (height, width) = tf.shape(images)[0], images.shape[1:3]
+    padded = tf.pad(images, ((0, 0), (most, most), (most, most), (0, 0)))
+    places = tf.random.stateless_uniform((2, count, 1), seed, 0, 2 * most + 1, "int32")
+    rows = tf.gather(padded, places[0] + tf.range(height), axis=1, batch_dims=1)
+    moved = tf.gather(rows, places[1] + tf.range(width), axis=2, batch_dims=1)
+    return tf.ensure_shape(moved, images.shape)
+
+
 def train(
     options,
     model,

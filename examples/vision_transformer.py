@@ -65,22 +65,14 @@ def augmented(dataset, options):
 
     def augment(step, batch):
         images, labels = batch
-        count, height, width = images.shape[:3]
         seeds = tf.random.split([options.seed, tf.cast(step, "int32")], 3)
-        most = options.shift
-        padded = tf.pad(images, ((0, 0), (most, most), (most, most), (0, 0)))
-        places = tf.random.stateless_uniform((2, count, 1), seeds[0], 0, 2 * most + 1, "int32")
-        moved = tf.gather(padded, places[0] + tf.range(height), axis=1, batch_dims=1)
-        moved = tf.gather(moved, places[1] + tf.range(width), axis=2, batch_dims=1)
+        moved = experiment.shifted(images, options.shift, seeds[0])
         if options.flip:
-            mirrored = tf.random.stateless_uniform((count, 1, 1, 1), seeds[1]) < 0.5
+            mirrored = tf.random.stateless_uniform((tf.shape(moved)[0], 1, 1, 1), seeds[1]) < 0.5
             moved = tf.where(mirrored, moved[:, :, ::-1], moved)
-        return tf.ensure_shape(moved, images.shape), labels
+        return moved, labels
 
-    batches = dataset.enumerate().map(augment)
-    # A run that was killed goes on with the batches that it would have seen.
-    batches.from_step = lambda step: dataset.from_step(step).enumerate(step).map(augment)
-    return batches
+    return experiment.map_steps(dataset, augment)
 
 
 def make_optimizer(options, steps):

@@ -3,6 +3,7 @@ import json
 import pathlib
 import re
 import sys
+import types
 
 import numpy as np
 import tensorflow as tf
@@ -33,10 +34,17 @@ def test_a_run_that_goes_on_reads_what_it_would_have_read(monkeypatch):
     caption = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(caption)
 
-    images, texts = np.arange(6.0).reshape(6, 1), np.arange(6).reshape(6, 1)
+    images = np.arange(1.0, 6 * 25 + 1).reshape(6, 1, 5, 5, 1)
+    texts = np.arange(6).reshape(6, 1)
     batches = tf.data.Dataset.from_tensor_slices(({"image": images, "text": texts}, texts, texts))
     batches.from_step = lambda step: batches.skip(step)
-    renamed = caption.for_captioner(batches)
-    for dataset, begin in ((renamed, 0), (renamed.from_step(4), 4)):
-        rows = [(x["image"].numpy()[0], x["target"].numpy()[0], y[0]) for x, y, _ in dataset]
-        assert rows == [(i, i, i) for i in range(begin, 6)]
+    options = types.SimpleNamespace(seed=0, shift=1)
+    renamed = caption.for_captioner(options, batches)
+    for i, (x, y, _) in enumerate(renamed):
+        assert (x["image"].numpy() == images[i]).all() and x["target"].numpy() == y == i
+
+    training = caption.for_captioner(options, batches, training=True)
+    whole = [x["image"].numpy() for x, _, _ in training]
+    rest = [x["image"].numpy() for x, _, _ in training.from_step(4)]
+    assert not np.array_equal(whole, images)
+    np.testing.assert_array_equal(rest, whole[4:])
