@@ -1,18 +1,18 @@
 """Train a Vision Transformer to tell digits, or clothes, apart, on a CPU.
 
     python examples/vision_transformer.py                                    # MNIST
-    python examples/vision_transformer.py --dataset fashion_mnist --flip
+    python examples/vision_transformer.py --dataset fashion_mnist
     python examples/vision_transformer.py --dataset PATH/TO/FOLDER           # one folder a class
     python examples/vision_transformer.py --quick    # seconds, on bars made up here
 
-An image is cut into patches of 7 x 7 pixels, and six blocks of an encoder, 64 wide, read them as a
-sequence, 206,000 weights in all (Dosovitskiy et al. 2021). The class is told from the mean over the
-patches, which learns faster than a class token (Beyer et al. 2022); `--pooling token` has one.
-Training images are moved by up to two pixels. The weights that did best on the validation split are
-kept, and the test split is read once. Accuracy on it after 15 epochs:
+An image is cut into patches of 7 x 7 pixels, which a few blocks of an encoder read as a sequence
+(Dosovitskiy et al. 2021). The class is told from the mean over the patches, which learns faster
+than a class token (Beyer et al. 2022); `--pooling token` has one. Training images are moved by a
+pixel or two. The weights that did best on the validation split are kept, and the test split is read
+once. Accuracy on it:
 
-    mnist                     99.22 %
-    fashion_mnist --flip      87.33 %     (87.98 % of the training images: it has not learned them)
+    mnist            99.22 %    6 blocks, 64 wide, 205,834 weights, 15 epochs
+    fashion_mnist    90.38 %    3 blocks, 96 wide, 231,850 weights, 45 epochs
 
 `rollout.png` shows test images and how much of each patch is in what the class is told from,
 through all blocks (Abnar & Zuidema 2020).
@@ -25,6 +25,12 @@ import tensorflow as tf
 
 import keras_seq
 
+# What the command line does not say; other data are learned as MNIST is. Three wide blocks take
+# less than half the time of six narrow ones.
+RECIPES = {
+    "mnist": {"layers": 6, "size": 64, "shift": 2, "epochs": 15},
+    "fashion_mnist": {"layers": 3, "size": 96, "shift": 1, "epochs": 45},
+}
 QUICK = {
     "layers": 1,
     "size": 32,
@@ -36,15 +42,24 @@ QUICK = {
 
 def arguments(add):
     add("--patch-size", type=int, default=7, help="pixels along the side of a patch")
-    add("--layers", type=int, default=6)
+    add("--layers", type=int)
     add("--heads", type=int, default=4)
-    add("--size", type=int, default=64, help="width of the model")
+    add("--size", type=int, help="width of the model")
     add("--dropout", type=float, default=0.0)
     add("--pooling", choices=("token", "gap"), default="gap", help="class token, or mean")
-    add("--shift", type=int, default=2, help="pixels by which training images move at most")
+    add("--shift", type=int, help="pixels by which training images move at most")
     add("--flip", action="store_true", help="mirror training images, half of them")
     add("--train-examples", type=int, help="train on so many images only")
     add("--pictures", type=int, default=10, help="test images in rollout.png")
+
+
+def complete(options):
+    """Fill in what the command line leaves open; returns the name of the folder."""
+    for key, value in RECIPES.get(options.dataset, RECIPES["mnist"]).items():
+        if getattr(options, key) is None:
+            setattr(options, key, value)
+    named = options.dataset in RECIPES and options.dataset != "mnist"
+    return f"vision_transformer_{options.dataset}" if named else "vision_transformer"
 
 
 def made_up(seed, count=600, side=28):
@@ -90,8 +105,8 @@ def main(command_line=None):
         quick=QUICK,
         without=("pictures",),
         command_line=command_line,
+        name=complete,
         dataset="mnist",
-        epochs=15,
         batch_size=100,
         learning_rate=2e-3,
     )

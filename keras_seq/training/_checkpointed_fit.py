@@ -64,7 +64,9 @@ class CheckpointedFit(keras.callbacks.CallbackList):
         if self._writes:
             _checkpoint.remove_leftovers(folder)
         self._arrays, self._facts = _checkpoint.read(folder) or (None, None)
-        if self._facts is not None:
+        if self._facts is None:
+            _training_variables.build_for_fit(model, first_batch)
+        else:
             self._check_dataset()
             _training_variables.build(model, first_batch)
             self._check_variables()

@@ -1,4 +1,4 @@
-"""What training needs of private Keras: how `fit` builds a model under a strategy."""
+"""What training needs of private Keras: how `fit` builds a model."""
 
 import contextlib
 
@@ -31,6 +31,13 @@ def made_fit_for_replicas(model):
     finally:
         for name in replaced:
             del vars(model)[name]
+
+
+def build_metrics(model, batch):
+    """Make the variables of the compiled metrics, as `fit` does under a strategy."""
+    # What is wrong with the batch or the model is said by `fit`.
+    with contextlib.suppress(Exception):
+        model._symbolic_build(data_batch=batch)
 
 
 def _building_from_one_replica(model, build):
