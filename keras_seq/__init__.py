@@ -7,6 +7,7 @@ from keras_seq.version import __version__
 
 __all__ = [
     "__version__",
+    "classification",
     "data",
     "export",
     "generation",
@@ -20,7 +21,7 @@ __all__ = [
 ]
 
 # Imported when first asked for: they need packages that not every user has, or that take time.
-_ON_DEMAND = ("data", "inspection", "plots", "testing", "training")
+_ON_DEMAND = ("classification", "data", "inspection", "plots", "testing", "training")
 
 
 def __getattr__(name):

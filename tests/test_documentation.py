@@ -16,6 +16,7 @@ import keras_seq
 
 ROOT = pathlib.Path(keras_seq.__file__).parent.parent
 PACKAGES = (
+    "classification",
     "layers",
     "models",
     "stepping",

@@ -9,7 +9,7 @@ from keras_seq.export._exported_function import ExportedFunction, rows_of_calls
 from keras_seq.export._exported_generator import generate_latency
 from keras_seq.export.report import ExportError
 from keras_seq.generation._exportable import check_exportable
-from keras_seq.generation._text import check_encodable
+from keras_seq.layers._text import check_encodable
 
 
 class ExportedTexts(ExportedFunction):
@@ -24,6 +24,12 @@ class ExportedTexts(ExportedFunction):
     def __init__(self, model, texts, atol):
         super().__init__(model, atol)
         check_exportable(model.generator)
+        if model.source_input is None:
+            raise ValueError(
+                "A TextGenerator whose model has no context input cannot be exported with its "
+                "tokenizer: what it writes goes on from prompts of any length. Export its "
+                "`generator`, from ids to ids, with a `prompt_length`."
+            )
         target_time(model.generator, 1)
         if isinstance(texts, (list, tuple)):
             for i, text in enumerate(texts):

@@ -2,9 +2,10 @@
 
 import dataclasses
 
-from keras_seq.export._atomic_write import atomic_write, checked_path, size_of
+from keras_seq.export._atomic_write import atomic_write
 from keras_seq.export._exported_model import ExportedModel
 from keras_seq.export.report import ExportReport
+from keras_seq.saving._atomic_write import checked_path, size_of
 
 _TARGETS = {}
 

@@ -1,8 +1,8 @@
 """`verify`: run an artifact that exists already and compare it with its model again."""
 
-from keras_seq.export._atomic_write import checked_path
 from keras_seq.export._target import find_target, recognized_target, run_and_compare
 from keras_seq.export.report import ExportError
+from keras_seq.saving._atomic_write import checked_path
 
 
 def verify(path, model, inputs=None, *, prompt=None, max_length=None, atol=None, target=None):

@@ -16,16 +16,21 @@ def check_logits(model):
     Raises:
         ValueError: naming the layer, with what to do.
     """
+    operation = final_softmax(model)
+    if operation is not None:
+        raise ValueError(
+            f"The model's output must be logits, and `{operation.name}` "
+            f"({type(operation).__name__}) gives probabilities: it ends in a softmax. Build "
+            "the model without it and train with a loss of `from_logits=True`; the trained "
+            "weights fit as they are, for a softmax has none."
+        )
+
+
+def final_softmax(model):
+    """The operation that gives an output of a functional model as probabilities, or `None`."""
     graph = Graph(model)
-    for output in graph.outputs:
-        operation = _maker(graph, output)
-        if operation is not None and _is_softmax(operation):
-            raise ValueError(
-                f"The model's output must be logits, and `{operation.name}` "
-                f"({type(operation).__name__}) gives probabilities: it ends in a softmax. Build "
-                "the model without it and train with a loss of `from_logits=True`; the trained "
-                "weights fit as they are, for a softmax has none."
-            )
+    operations = (_maker(graph, output) for output in graph.outputs)
+    return next((o for o in operations if o is not None and _is_softmax(o)), None)
 
 
 def _maker(graph, key):

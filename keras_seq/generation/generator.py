@@ -120,6 +120,7 @@ class Generator:
     ):
         check_positive("Generator", max_length=max_length)
         self.engine, self.weights = checked_engine(engine, weights), weights
+        self.self_check = self_check
         self.model = model
         self.stepper = Stepper(model, target=target, self_check=self_check)
         check_model(self.stepper)

@@ -5,11 +5,13 @@ import warnings
 import numpy as np
 from keras import ops
 
+from keras_seq.generation._generator_config import generator_config, generator_of
 from keras_seq.generation._padding import padded_width
-from keras_seq.generation._text import check_encodable
 from keras_seq.generation._token_ids import lengths_to_last
 from keras_seq.generation.samplers._random_numbers import seed_words
 from keras_seq.layers._arguments import check_positive
+from keras_seq.layers._text import check_encodable
+from keras_seq.saving._archive import load_archive, save_archive
 from keras_seq.stepping._embeddings import vocabulary_size
 
 UNKNOWN_PIECES = ("<unk>", "[UNK]")  # of SentencePiece, of WordPiece
@@ -21,11 +23,17 @@ class TextGenerator:
     The source is tokenized, padded to one of a few widths (so that few shapes are compiled),
     generated from in batches, and the tokens up to the end token are turned back into text.
 
+    Where the model has no context input (a language model), the texts are prompts: after the start
+    token, if the generator has one, come a prompt's ids without end token, and what is given back
+    is the prompt with what follows it.
+
     Args:
-        generator: a `Generator` with one context input of token ids, a start and an end token.
+        generator: a `Generator` with one context input of token ids, a start and an end token, or
+            with none.
         source_tokenizer: KerasHub tokenizer of the source. It makes exactly the ids that the model
             was trained on (an end id included, if that was so).
-        target_tokenizer: KerasHub tokenizer of the target, used to detokenize.
+        target_tokenizer: KerasHub tokenizer of the target, used to detokenize. `None`: that of the
+            source.
         source_length: the largest number of source ids. `None`: as many as the model has positions
             for (the `sequence_length` of its embeddings), or no limit.
         batch_size: how many sources to generate from at once.
@@ -33,8 +41,8 @@ class TextGenerator:
             `"error"` or `"ignore"`.
 
     Raises:
-        ValueError: if the generator has no single context input, no start or no end token, or a
-            tokenizer's vocabulary or the `source_length` does not fit the model.
+        ValueError: if the generator has several context inputs, or one and no start or no end
+            token, or a tokenizer's vocabulary or the `source_length` does not fit the model.
 
     Example:
 
@@ -51,6 +59,10 @@ class TextGenerator:
     generator = keras_seq.generation.Generator(model, max_length=12, start_token=2, end_token=3)
     translate = keras_seq.generation.TextGenerator(generator, source_tokenizer, target_tokenizer)
     print(translate(["one", "three two"]))  # two strings (of an untrained model)
+
+    translate.save("translator.keras_seq")  # the model, the tokenizers and all settings
+    again = keras_seq.generation.TextGenerator.load("translator.keras_seq")
+    assert again("one") == translate("one")
     ```
     """
 
@@ -60,22 +72,22 @@ class TextGenerator:
         self,
         generator,
         source_tokenizer,
-        target_tokenizer,
+        target_tokenizer=None,
         source_length=None,
         batch_size=64,
         unknown="warn",
     ):
         context = generator.stepper.context_inputs
-        if len(context) != 1:
+        if len(context) > 1:
             raise ValueError(
-                "TextGenerator needs a model with one context input, the source ids. "
+                "TextGenerator needs a model with one context input, the source ids, or none. "
                 f"Received a model with context inputs {context}"
             )
         for name, value in (
             ("start_token", generator.start_token),
             ("end_token", generator.end_tokens),
         ):
-            if value is None or value == []:
+            if context and (value is None or value == []):
                 raise ValueError(f"The generator of TextGenerator must be built with `{name}`.")
         if unknown not in self.unknown_choices:
             raise ValueError(
@@ -84,17 +96,21 @@ class TextGenerator:
             )
         check_positive("TextGenerator", batch_size=batch_size, source_length=source_length or 1)
         self.generator = generator
-        self.source_input = context[0]
-        self.source_pad_token = generator.source_padding(context[0])
+        self.source_input = context[0] if context else None
+        self.source_pad_token = generator.pad_token
+        if context:
+            self.source_pad_token = generator.source_padding(context[0])
         self.source_tokenizer = source_tokenizer
-        self.target_tokenizer = target_tokenizer
+        self.target_tokenizer = source_tokenizer if target_tokenizer is None else target_tokenizer
         self.source_length = self._checked_length(source_length)
         self.batch_size = batch_size
         self.unknown = unknown
-        self._check_vocabulary(
-            "source_tokenizer", source_tokenizer, vocabulary_size(generator.model, context[0])
-        )
-        self._check_vocabulary("target_tokenizer", target_tokenizer, generator.vocabulary_size)
+        known = generator.input_size
+        if context:
+            known = vocabulary_size(generator.model, context[0])
+        self._check_vocabulary("source_tokenizer", source_tokenizer, known)
+        size = generator.vocabulary_size
+        self._check_vocabulary("target_tokenizer", self.target_tokenizer, size)
 
     def _check_vocabulary(self, name, tokenizer, limit):
         size = tokenizer.vocabulary_size()
@@ -106,7 +122,8 @@ class TextGenerator:
 
     def _checked_length(self, source_length):
         graph = self.generator.stepper.graph
-        self.fixed_width = graph.inputs[self.source_input].shape[1]
+        source = self.source_input
+        self.fixed_width = None if source is None else graph.inputs[source].shape[1]
         operations = [step.operation_or_none for step in graph.context_steps]
         lengths = [getattr(operation, "sequence_length", None) for operation in operations]
         limits = [n for n in (self.fixed_width, *lengths) if isinstance(n, int)]
@@ -141,21 +158,24 @@ class TextGenerator:
             seed = getattr(self.generator.strategy, "seed", None)
         seed_words(seed)
         single = isinstance(texts, str)
-        sources = self.tokenize([texts] if single else texts)
-        results = []
+        sources = self._ids([texts] if single else texts)
+        width, results = self._width(sources), []
         for start in range(0, len(sources), self.batch_size):
             batch = sources[start : start + self.batch_size]
             rows = len(batch)
             # Few batch sizes, so that few shapes are compiled: whole batches and powers of two.
             padded_rows = min(self.batch_size, 1 << (rows - 1).bit_length())
-            batch = np.concatenate([batch, np.repeat(batch[-1:], padded_rows - rows, axis=0)])
+            batch = batch + batch[-1:] * (padded_rows - rows)
             drawn = None if seed is None else np.random.SeedSequence([seed, start])
+            prompted = self.source_input is None
             tokens = self.generator.generate(
-                {self.source_input: batch},
+                None if prompted else {self.source_input: self._padded(batch, width)},
+                prompt=batch if prompted else None,
                 max_length=max_length,
                 seed=None if drawn is None else int(drawn.generate_state(1, "uint64")[0]),
             ).tokens
-            results.extend(self.detokenize(ops.convert_to_numpy(tokens)[:rows]))
+            prompts = [len(row) for row in batch] if prompted else None
+            results.extend(self.detokenize(ops.convert_to_numpy(tokens), prompts)[:rows])
         return results[0] if single else results
 
     def tokenize(self, texts):
@@ -171,6 +191,11 @@ class TextGenerator:
         Raises:
             TypeError, ValueError: see `__call__`.
         """
+        ids = self._ids(texts)
+        return self._padded(ids, self._width(ids))
+
+    def _ids(self, texts):
+        """Lists of ids, a list for each text; those of prompts begin with the start token."""
         self._check_texts(texts)
         for text in texts:
             check_encodable("texts", text)
@@ -185,31 +210,101 @@ class TextGenerator:
                 f"{texts[row][:80]!r}. Split it into shorter texts."
             )
         self._check_unknown(texts, ids)
-        width = self.fixed_width
-        if width is None:
-            width = padded_width(longest, self.source_length or float("inf"))
+        return ids if self.source_input is not None else self._prompts(ids)
+
+    def _prompts(self, rows):
+        """Ids of prompts: one goes on from them, so the end token of the tokenizer is left out."""
+        generator = self.generator
+        start = [] if generator.start_token is None else [generator.start_token]
+        prompts = []
+        for i, row in enumerate(rows):
+            row = row[:-1] if row and row[-1] in generator.end_tokens else row
+            if not start + row:
+                raise ValueError(
+                    f"`texts` must hold prompts of at least one token, or the Generator be built "
+                    f"with a `start_token`. Received at {i}: no token"
+                )
+            prompts.append([*start, *map(int, row)])
+        return prompts
+
+    def _width(self, ids):
+        if self.fixed_width is not None:
+            return self.fixed_width
+        return padded_width(max(map(len, ids)), self.source_length or float("inf"))
+
+    def _padded(self, ids, width):
         padded = np.full((len(ids), width), self.source_pad_token, "int32")
         for row, values in zip(padded, ids, strict=True):
             row[: len(values)] = values
         return padded
 
-    def detokenize(self, tokens):
+    def save(self, path):
+        """Write all that it is made of to one file, a zip that `load` reads.
+
+        Model (without optimizer), tokenizers, special ids, lengths, sampler, logits processors. The
+        file appears whole or not at all, and replaces one that is there.
+
+        Args:
+            path: of the file.
+
+        Raises:
+            TypeError: if a part cannot be saved (a Python function, a sampler or processor that is
+                not registered with Keras, a Lambda layer), before anything is written.
+            OSError: if nothing can be written to `path`, or something else is there.
+        """
+        config = {
+            "generator": generator_config(self.generator),
+            "source_length": None if self.source_length is None else int(self.source_length),
+            "batch_size": int(self.batch_size),
+            "unknown": self.unknown,
+        }
+        tokenizers = {
+            name: getattr(self, name) for name in ("source_tokenizer", "target_tokenizer")
+        }
+        save_archive(path, "TextGenerator", config, self.generator.model, tokenizers)
+
+    @classmethod
+    def load(cls, path):
+        """A `TextGenerator` that gives the same texts as the one that was saved.
+
+        Keras loads the model in its safe mode, no code comes from the file, and classes of your own
+        must have been registered with Keras before.
+
+        Args:
+            path: of a file that `save` wrote.
+
+        Raises:
+            ValueError: if there is no such file, it is another one or damaged, or names a class
+                that is not registered.
+        """
+        config, model, tokenizers = load_archive(path, "TextGenerator")
+        generator = generator_of(config.pop("generator"), model)
+        return cls(generator, **tokenizers, **config)
+
+    def detokenize(self, tokens, prompt_lengths=None):
         """Target ids to strings, each up to its end token.
 
         Args:
             tokens: (B, N) or (B, num_beams, N) int ids.
+            prompt_lengths: of a model without context input: list of how many ids of each row are
+                its prompt, start token included, in which nothing ends a text.
 
         Returns:
             List of B strings, or of B lists of strings.
         """
         tokens = np.asarray(tokens)
+        if prompt_lengths is None:
+            prompt_lengths = [0] * len(tokens)
         if tokens.ndim == 3:
-            return [self.detokenize(beams) for beams in tokens]
+            pairs = zip(tokens, prompt_lengths, strict=True)
+            return [self.detokenize(beams, [length] * len(beams)) for beams, length in pairs]
         ended = np.isin(tokens, self.generator.end_tokens)
+        ended &= np.arange(tokens.shape[1]) >= np.reshape(prompt_lengths, (-1, 1))
         beyond = np.cumsum(ended, axis=1) > 0
         # A row that ended without an end token, or never began, is padded, too.
         lengths = lengths_to_last((tokens != self.generator.pad_token) & ~beyond)
-        rows = [row[:length].tolist() for row, length in zip(tokens, lengths, strict=True)]
+        started = self.source_input is None and self.generator.start_token is not None
+        rows = [row[int(started) : n].tolist() for row, n in zip(tokens, lengths, strict=True)]
         return [str(self.target_tokenizer.detokenize(row)) if row else "" for row in rows]
 
     def _check_texts(self, texts):
@@ -224,7 +319,7 @@ class TextGenerator:
                 raise TypeError(
                     f"`texts` must hold strings. Received at {i}: {type(text).__name__}"
                 )
-            if not text.strip():
+            if self.source_input is not None and not text.strip():
                 raise ValueError(
                     "`texts` must hold strings with something to translate. "
                     f"Received at {i}: {text!r}"

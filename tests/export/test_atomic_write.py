@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from keras_seq.export import ExportError, atomic_write, to, verify
-from keras_seq.export._atomic_write import _prefix, size_of
 from keras_seq.export.targets.saved_model import SavedModel
+from keras_seq.saving._atomic_write import _prefix, size_of
 
 is_file, is_saved_model = pathlib.Path.is_file, SavedModel().recognizes
 

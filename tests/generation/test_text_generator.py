@@ -1,9 +1,10 @@
+import keras
 import numpy as np
 import pytest
 
 from keras_seq import models
 from keras_seq.generation import BeamSampler, Generator, TextGenerator
-from tests.generation.generation_models import hybrid, translator
+from tests.generation.generation_models import translator
 
 SOURCES = ["one two three", "two three", "이천 년 삼월", "eins zwei"]
 TARGETS = ["1 2 3", "2 3", "2000-03", "1-2"]
@@ -94,9 +95,20 @@ def test_what_is_no_text_is_refused(generator, tokenizers, texts, error):
         TextGenerator(generator, *tokenizers)(texts)
 
 
+def with_two_sources():
+    ids = {
+        name: keras.Input((None,), dtype="int32", name=name)
+        for name in ("first", "second", "target")
+    }
+    vectors = {name: keras.layers.Embedding(20, 4)(x) for name, x in ids.items()}
+    first, second = (keras.ops.mean(vectors[n], axis=1, keepdims=True) for n in ("first", "second"))
+    return keras.Model(ids, keras.layers.Dense(20)(vectors["target"] + first + second))
+
+
 def test_what_does_not_fit_together_is_refused(generator, tokenizers):
-    with pytest.raises(ValueError, match="one context input"):
-        TextGenerator(Generator(hybrid(), max_length=4, end_token=3), *tokenizers)
+    with pytest.raises(ValueError, match=r"one context input.*\['first', 'second'\]"):
+        two = Generator(with_two_sources(), max_length=4, start_token=2, end_token=3)
+        TextGenerator(two, *tokenizers)
     small = Generator(translator("gru", 6, 6), max_length=4, start_token=2, end_token=3)
     with pytest.raises(ValueError, match="`source_tokenizer` has"):
         TextGenerator(small, *tokenizers)

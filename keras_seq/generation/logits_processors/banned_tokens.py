@@ -2,6 +2,7 @@
 
 import numbers
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -9,6 +10,7 @@ from keras_seq.generation.logits_processors._token_masks import FORBIDDEN, ids_m
 from keras_seq.generation.logits_processors.logits_processor import LogitsProcessor
 
 
+@keras.saving.register_keras_serializable(package="keras_seq")
 class BannedTokens(LogitsProcessor):
     """Forbids some tokens at every step, as transformers' `SuppressTokensLogitsProcessor`.
 

@@ -1,12 +1,15 @@
 """`LogitsProcessor`: what changes the scores of the next token before one is chosen."""
 
+from keras_seq.saving._objects import Configured
 
-class LogitsProcessor:
+
+class LogitsProcessor(Configured):
     """Changes the scores of the next token before a sampler or a beam search chooses one.
 
     A `Generator` takes a list of processors, `logits_processors=[...]`, and applies them in their
     order at every step. Any callable with these arguments and this result is one; deriving from
-    this class only adds the two optional hooks `check` and `get_config`.
+    this class only adds the optional hooks `check` and `get_config`; `TextGenerator.save` needs the
+    second of a processor with arguments.
 
     A processor is traced into the compiled loop and into exported files, so it is written in
     `keras.ops`, and each row of its result depends on the same row of its arguments alone: beam
@@ -67,12 +70,3 @@ class LogitsProcessor:
         Raises:
             ValueError: naming what does not fit.
         """
-
-    def get_config(self):
-        """The constructor's arguments, as Keras' `get_config`."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config):
-        """A processor from what `get_config` gave."""
-        return cls(**config)

@@ -1,5 +1,6 @@
 """`MinLength`: no end before a row has enough new tokens."""
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -8,6 +9,7 @@ from keras_seq.generation.logits_processors.logits_processor import LogitsProces
 from keras_seq.layers._arguments import check_positive
 
 
+@keras.saving.register_keras_serializable(package="keras_seq")
 class MinLength(LogitsProcessor):
     """Forbids end tokens until a row has `min_length` new tokens.
 

@@ -1,5 +1,6 @@
 """`NoRepeatNgram`: no n-gram stands twice in a row."""
 
+import keras
 from keras import ops
 
 from keras_seq.generation._rows import column
@@ -8,6 +9,7 @@ from keras_seq.generation.logits_processors.logits_processor import LogitsProces
 from keras_seq.layers._arguments import check_positive
 
 
+@keras.saving.register_keras_serializable(package="keras_seq")
 class NoRepeatNgram(LogitsProcessor):
     """Forbids the token that would complete an n-gram for the second time, prompt included.
 

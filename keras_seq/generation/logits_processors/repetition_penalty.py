@@ -1,5 +1,6 @@
 """`RepetitionPenalty`: tokens that are there already become less likely."""
 
+import keras
 from keras import ops
 
 from keras_seq.generation.logits_processors._token_masks import ids_at
@@ -7,6 +8,7 @@ from keras_seq.generation.logits_processors.logits_processor import LogitsProces
 from keras_seq.layers._arguments import is_number
 
 
+@keras.saving.register_keras_serializable(package="keras_seq")
 class RepetitionPenalty(LogitsProcessor):
     """Makes tokens that stand in the prompt or have been written less likely.
 

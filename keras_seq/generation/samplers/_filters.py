@@ -1,12 +1,15 @@
 """`TopK` and `TopP`: filters of a `RandomSampler`, which restrict what tokens may be drawn."""
 
+import keras
 from keras import ops
 
 from keras_seq.generation.samplers._arguments import check_number
 from keras_seq.layers._arguments import check_positive
+from keras_seq.saving._objects import Configured
 
 
-class TopK:
+@keras.saving.register_keras_serializable(package="keras_seq")
+class TopK(Configured):
     """Keeps the `k` likeliest tokens (Fan et al. 2018, section 5.1), a filter of `RandomSampler`.
 
     Args:
@@ -45,8 +48,12 @@ class TopK:
         """`(values, index)`, (B, k) each, largest first: what is kept of (B, C), and where."""
         return ops.top_k(log_probabilities, min(self.k, log_probabilities.shape[-1]))
 
+    def get_config(self):
+        return {"k": self.k}
 
-class TopP:
+
+@keras.saving.register_keras_serializable(package="keras_seq")
+class TopP(Configured):
     """Keeps the nucleus (Holtzman et al. 2020, section 3.1), a filter of `RandomSampler`.
 
     The nucleus are the likeliest tokens, as many as it takes for their probabilities to sum up to
@@ -100,6 +107,9 @@ class TopP:
         within = ops.cumsum(ops.exp(values - total), axis=-1) <= self.p
         keep = ops.concatenate([ops.ones_like(within[:, :1]), within[:, :-1]], axis=-1)
         return ops.where(keep, values, float("-inf")), index
+
+    def get_config(self):
+        return {"p": self.p, "k": self.k}
 
 
 def _keep_largest(x, values):

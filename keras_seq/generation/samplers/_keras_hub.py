@@ -8,8 +8,10 @@ from keras_seq.generation._rows import entry
 from keras_seq.generation.logits_processors._token_masks import FORBIDDEN
 from keras_seq.generation.samplers._random_numbers import seed_of_step
 from keras_seq.generation.samplers.sampler import Sampler
+from keras_seq.saving._objects import serialized
 
 
+@keras.saving.register_keras_serializable(package="keras_seq")
 class KerasHubSampler(Sampler):
     """A per-token sampler written for KerasHub.
 
@@ -33,6 +35,9 @@ class KerasHubSampler(Sampler):
             probabilities = self.sampler.compute_probabilities(allowed)
             tokens = ops.cast(self.sampler.get_next_token(probabilities), "int32")
         return tokens, entry(log_probabilities, tokens)
+
+    def get_config(self):
+        return {"sampler": serialized(self.sampler, "sampler")}
 
 
 def int_seed(sampler):

@@ -1,10 +1,12 @@
 """`GreedySampler`: the likeliest token."""
 
+import keras
 from keras import ops
 
 from keras_seq.generation.samplers.sampler import Sampler
 
 
+@keras.saving.register_keras_serializable(package="keras_seq")
 class GreedySampler(Sampler):
     """Takes the likeliest token, the first of equals.
 

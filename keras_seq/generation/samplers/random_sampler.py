@@ -1,5 +1,6 @@
 """`RandomSampler`: draws from the model's distribution, or from what filters leave of it."""
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -9,8 +10,10 @@ from keras_seq.generation.samplers._arguments import check_number
 from keras_seq.generation.samplers._drawing import categorical
 from keras_seq.generation.samplers._random_numbers import seed_words
 from keras_seq.generation.samplers.sampler import Sampler
+from keras_seq.saving._objects import serialized
 
 
+@keras.saving.register_keras_serializable(package="keras_seq")
 class RandomSampler(Sampler):
     r"""Draws a token from the model's distribution, made flatter or steeper by a temperature.
 
@@ -88,6 +91,14 @@ class RandomSampler(Sampler):
         if ids is not None:
             tokens = entry(ids, tokens)
         return tokens, entry(log_probabilities, tokens)
+
+    def get_config(self):
+        named = [(f"filters[{i}] of RandomSampler", part) for i, part in enumerate(self.filters)]
+        return {
+            "temperature": self.temperature,
+            "seed": self.seed,
+            "filters": [serialized(part, name) for name, part in named],
+        }
 
     def candidates(self, log_probabilities):
         """What may be drawn.

@@ -1,11 +1,14 @@
 """`Sampler`: what chooses the next token of each row from a distribution."""
 
+from keras_seq.saving._objects import Configured
 
-class Sampler:
+
+class Sampler(Configured):
     """Chooses the next token of each row from the model's distribution.
 
     Any callable with this argument and this result is a sampler; deriving from this class only
-    writes the two attributes down. A sampler is traced into the compiled loop, so it is written in
+    writes the two attributes down, and adds `get_config`, which `TextGenerator.save` needs of a
+    sampler with arguments. A sampler is traced into the compiled loop, so it is written in
     `keras.ops`.
 
     Attributes:

@@ -1,10 +1,13 @@
 """`TopKSampler`: draws from the k likeliest tokens."""
 
+import keras
+
 from keras_seq.generation.samplers._filters import TopK
 from keras_seq.generation.samplers.random_sampler import RandomSampler
 from keras_seq.layers._arguments import check_positive
 
 
+@keras.saving.register_keras_serializable(package="keras_seq")
 class TopKSampler(RandomSampler):
     """Draws from the `k` likeliest tokens (Fan et al. 2018, section 5.1).
 
@@ -35,3 +38,6 @@ class TopKSampler(RandomSampler):
         check_positive(type(self).__name__, k=k)
         super().__init__(temperature, seed, filters=[TopK(k)])
         self.k = k
+
+    def get_config(self):
+        return {"k": self.k, "temperature": self.temperature, "seed": self.seed}

@@ -1,11 +1,14 @@
 """`TopPSampler`: draws from the nucleus."""
 
+import keras
+
 from keras_seq.generation.samplers._arguments import check_number
 from keras_seq.generation.samplers._filters import TopP
 from keras_seq.generation.samplers.random_sampler import RandomSampler
 from keras_seq.layers._arguments import check_positive
 
 
+@keras.saving.register_keras_serializable(package="keras_seq")
 class TopPSampler(RandomSampler):
     """Draws from the nucleus (Holtzman et al. 2020, section 3.1).
 
@@ -43,3 +46,6 @@ class TopPSampler(RandomSampler):
         super().__init__(temperature, seed, filters=[TopP(p, k)])
         self.p = p
         self.k = k
+
+    def get_config(self):
+        return {"p": self.p, "k": self.k, "temperature": self.temperature, "seed": self.seed}

@@ -1,5 +1,6 @@
 """`BeamSampler`: the likeliest sequences by beam search."""
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -12,6 +13,7 @@ from keras_seq.layers._arguments import check_positive, is_number
 _PENALTIES = ("gnmt", "power")
 
 
+@keras.saving.register_keras_serializable(package="keras_seq")
 class BeamSampler(SearchStrategy):
     r"""Looks for the likeliest sequences by beam search with a length penalty.
 
@@ -115,6 +117,16 @@ class BeamSampler(SearchStrategy):
                 f"Received: {count}"
             )
         return count
+
+    def get_config(self):
+        return {
+            "num_beams": self.num_beams,
+            "return_all_beams": self.return_all_beams,
+            "length_penalty": self.length_penalty,
+            "early_stopping": self.early_stopping,
+            "length_penalty_kind": self.length_penalty_kind,
+            "num_return_sequences": self.num_return_sequences,
+        }
 
     def search(self, generator, start):
         return beam_loop(self, generator, start)

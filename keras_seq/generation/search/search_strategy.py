@@ -1,12 +1,15 @@
 """`SearchStrategy`: how a `Generator` looks for sequences."""
 
+from keras_seq.saving._objects import Configured
 
-class SearchStrategy:
+
+class SearchStrategy(Configured):
     """Looks for sequences with a stepped model: the loop over time.
 
     `Generator(sampler=...)` takes any object with a method `search`; `BeamSampler` is one, and a
     `Sampler` is searched with token by token. Deriving from this class only writes the attributes
-    down. To change what a beam search keeps, derive from `BeamSampler`, which has smaller hooks.
+    down, and adds `get_config`, which `TextGenerator.save` needs of one with arguments. To change
+    what a beam search keeps, derive from `BeamSampler`, which has smaller hooks.
 
     Attributes:
         needs_seed: whether `start.seed` is wanted, for `keras_seq.generation.uniform`; a
