@@ -28,7 +28,7 @@ def main(numbers):
                 exec(compile(code, f"<{page.name} {i + 1}>", "exec"), names)
             for picture in sorted(pathlib.Path("images").glob("*")):
                 small = TUTORIAL / picture
-                Image.open(picture).convert("RGB").quantize(64).save(small, optimize=True)
+                Image.open(picture).convert("RGB").quantize(256).save(small, optimize=True)
                 print(f"{picture}, {small.stat().st_size / 1000:.0f} kB")
             os.chdir(TUTORIAL)
 
