@@ -120,8 +120,8 @@ def test_attention_does_what_its_equations_say_and_looks_at_the_noun_that_is_mea
     assert names["on_meant"] > 0.2
     assert names["on_meant"] > 2 * names["on_other"]
     np.testing.assert_allclose(names["by_block"], names["y"], atol=1e-6)
-    assert names["moved"]["LayerNormalization"] < 1e-5
-    assert names["moved"]["BatchNormalization"] > 0.1
+    assert names["moved"]["layer"] < 1e-5
+    assert names["moved"]["batch"] > 0.1
 
 
 @pytest.mark.needs_tensorflow(reason="the page exports")
