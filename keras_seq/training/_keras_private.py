@@ -1,4 +1,4 @@
-"""What training needs of private Keras: how `fit` builds a model under a strategy."""
+"""What training needs of private Keras: how `fit` builds a model, its optimizer and metrics."""
 
 import contextlib
 
@@ -7,6 +7,11 @@ import keras
 from keras_seq.training._replicas import has_several_workers, num_replicas_of
 
 _BUILD = "_maybe_symbolic_build"
+
+
+def build_from_batch(model, batch):
+    """Make all variables as Keras does under a strategy: from shapes, without running the model."""
+    model._symbolic_build(data_batch=batch)
 
 
 @contextlib.contextmanager
