@@ -115,7 +115,7 @@ def main(command_line=None):
     options = experiment.parse(
         __doc__,
         arguments,
-        translate.QUICK,
+        translate.QUICK | {"epochs": 1},  # the pictures are the same
         (*translate.NOT_OF_TRAINING, "sentence", "word"),
         command_line,
         name=complete,
@@ -139,7 +139,7 @@ def main(command_line=None):
     if looks is not None:
         rows, names, figures = looks
         plots.attention_map(rows, pieces, names, f'What "{options.word}" looks at', path("it"))
-    cross, read, written = translate.attention(translator, sentence)
+    ((cross, read, written),) = translate.attention(translator, [sentence])
     print(f"{sentence}  ->  {translator(sentence)}")
     maps = [(w, read, written, name) for name, w in cross.items()]
     plots.attention_maps(maps, path=path("encoder-decoder"))

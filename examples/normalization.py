@@ -35,7 +35,7 @@ import tensorflow as tf
 import keras_seq
 from keras_seq.layers import FeedForward, MultiHeadSelfAttention, PositionalEmbedding
 
-QUICK = {"batch_sizes": [2, 8], "steps": 20, "units": 16, "longest": 8}
+QUICK = {"batch_sizes": [2, 8], "steps": 20, "units": 16, "longest": 8, "held_out": 32}
 LETTERS = 20
 NORMALIZATIONS = {
     "batch": keras.layers.BatchNormalization,
@@ -48,6 +48,7 @@ def arguments(add):
     add("--steps", type=int, default=1500, help="of training, the same for all batch sizes")
     add("--longest", type=int, default=12, help="letters of the longest sequence")
     add("--units", type=int, default=64, help="width D of the model")
+    add("--held-out", type=int, default=128, help="rows that accuracy is measured on")
 
 
 def backwards(count, longest, seed):
@@ -96,7 +97,7 @@ def main(command_line=None):
     options = experiment.parse(
         __doc__, arguments, QUICK, command_line=command_line, epochs=1, learning_rate=2e-3
     )
-    test = backwards(128, options.longest, seed=1)
+    test = backwards(options.held_out, options.longest, seed=1)
     panels = {name: {} for name in ("accuracy, as trained", "accuracy, as used", "moved by others")}
     seconds = 0.0
     for name, normalization in NORMALIZATIONS.items():

@@ -131,17 +131,17 @@ def scores_without_each_token(model, ids):
 def predict(options, data, models):
     """Print what the models say of the texts; draw which tokens move the first of them."""
     ids, names = ids_of(data, options.text), data.class_names
-    for text, row in zip(options.text, ids, strict=True):
+    chances = {name: probabilities(model, ids) for name, model in models.items()}
+    for i, text in enumerate(options.text):
         print(f"\n{text}")
-        for name, model in models.items():
-            chances = probabilities(model, row[None])[0]
-            best = int(np.argmax(chances))
-            print(f"  {name:<12} {names[best]} ({chances[best]:.0%})")
+        for name in models:
+            best = int(np.argmax(chances[name][i]))
+            print(f"  {name:<12} {names[best]} ({chances[name][i, best]:.0%})")
     name, model = next(iter(models.items()))
     examples = []
-    for row in ids:
+    for row, chance in zip(ids, chances[name][:, -1], strict=True):
         tokens = [data.tokenizer.id_to_token(int(i)) for i in row[row != 0]]
-        title = f"{name}: {names[-1]} {probabilities(model, row[None])[0, -1]:.0%}"
+        title = f"{name}: {names[-1]} {chance:.0%}"
         examples.append((tokens, scores_without_each_token(model, row), title))
     path = options.output / "token_scores.png"
     keras_seq.plots.token_scores(examples, path)

@@ -29,18 +29,10 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import keras_seq
-from keras_seq.data import colored_shapes
 from keras_seq.generation import Generator, RandomSampler
 
-QUICK = {
-    "epochs": 2,
-    "tokenizer_epochs": 2,
-    "tokenizer_dim": 32,
-    "hidden_dim": 32,
-    "num_layers": 1,
-    "codes": 64,
-    "candidates": 2,
-}
+QUICK = {"epochs": 2, "tokenizer_epochs": 2, "tokenizer_dim": 32, "hidden_dim": 32}
+QUICK |= {"num_layers": 1, "codes": 64, "candidates": 2}
 
 
 def arguments(add):
@@ -57,32 +49,28 @@ def arguments(add):
 
 def load_data(options):
     """Images and captions, the captions tokenized into words."""
-    source, data_dir = options.dataset, options.data_dir
-    if source is None:  # --quick
-        splits = colored_shapes.make_splits({"train": 192, "validation": 64, "test": 64})
-        source = {
-            split: tf.data.Dataset.from_tensor_slices(
-                {"image": np.stack([colored_shapes.draw(text) for text in texts]), "text": texts}
-            )
-            for split, texts in splits.items()
-        }
-    elif "label" in (features := tfds.builder(source, data_dir=data_dir).info.features):
+    if (source := options.dataset) is None:  # --quick
+        shapes = keras_seq.data.colored_shapes
+        source = shapes.make_splits({"train": 192, "validation": 64, "test": 64})
+        for split, texts in source.items():
+            images = np.stack([shapes.draw(text) for text in texts])
+            source[split] = tf.data.Dataset.from_tensor_slices({"image": images, "text": texts})
+    elif "label" in (features := tfds.builder(source, data_dir=options.data_dir).info.features):
         names = tf.constant(features["label"].names)
         source = {
             split: dataset.map(lambda x: {"image": x["image"], "text": names[x["label"]]})
-            for split, dataset in tfds.load(source, data_dir=data_dir).items()
+            for split, dataset in tfds.load(source, data_dir=options.data_dir).items()
         }
-    return keras_seq.data.captions(
-        source, data_dir=data_dir, tokenizer="word", image_size=options.image_size,
-        batch_size=options.batch_size, seed=options.seed,
-    )  # fmt: skip
+    named = {n: getattr(options, n) for n in ("data_dir", "image_size", "batch_size", "seed")}
+    return keras_seq.data.captions(source, tokenizer="word", **named)
 
 
-def batches(options, arrays, prepare, split, batch_size):
-    dataset = tf.data.Dataset.from_tensor_slices(arrays)
-    if split == "train":
-        dataset = dataset.shuffle(len(arrays[0]), seed=options.seed)
-    return dataset.batch(batch_size, drop_remainder=split == "train").map(prepare)
+def batches(options, splits, prepare, batch_size):
+    """Batches to train on, shuffled, and batches for validation."""
+    rows = tf.data.Dataset.from_tensor_slices
+    train, validation = rows(splits["train"]), rows(splits["validation"]).batch(batch_size)
+    train = train.shuffle(len(train), seed=options.seed).batch(batch_size, drop_remainder=True)
+    return train.map(prepare), validation.map(prepare)
 
 
 def as_floats(pixels):
@@ -91,35 +79,17 @@ def as_floats(pixels):
 
 def train_tokenizer(options, data):
     """Stage one: images to tokens and back."""
-    tokenizer = keras_seq.models.image_tokenizer(
-        data.image_shape,
-        vocabulary_size=options.codes,
-        patch_size=options.patch_size,
-        num_layers=1,
-        hidden_dim=options.tokenizer_dim,
-        embedding_dim=options.tokenizer_dim,
-        kernel_size=1,
+    width = options.tokenizer_dim
+    sizes = {"num_layers": 1, "hidden_dim": width, "embedding_dim": width, "kernel_size": 1}
+    images = data.image_shape, options.codes, options.patch_size
+    tokenizer = keras_seq.models.image_tokenizer(*images, **sizes)
+    train, validation = batches(
+        options, data.pixels, lambda x: (tf.image.convert_image_dtype(x, "float32"),) * 2, 16
     )
-
-    def prepare(pixels):
-        return (tf.image.convert_image_dtype(pixels, "float32"),) * 2
-
-    train, validation = (
-        batches(options, (data.pixels[split],), prepare, split, batch_size=16)
-        for split in ("train", "validation")
-    )
-    steps = int(train.cardinality()) * options.tokenizer_epochs
-    rate = keras.optimizers.schedules.CosineDecay(2e-3, steps, alpha=0.01)
+    name, epochs = "image_tokenizer", options.tokenizer_epochs
+    rate = keras.optimizers.schedules.CosineDecay(2e-3, len(train) * epochs, alpha=0.01)
     tokenizer.autoencoder.compile(keras.optimizers.Adam(rate), "mse")
-    usage = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: logs.update(
-            codebook_usage=float(tokenizer.autoencoder.get_layer("quantizer").codebook_usage())
-        )
-    )
-    experiment.train(
-        options, tokenizer.autoencoder, train, validation, callbacks=[usage],
-        name="image_tokenizer", epochs=options.tokenizer_epochs,
-    )  # fmt: skip
+    experiment.train(options, tokenizer.autoencoder, train, validation, name=name, epochs=epochs)
     return tokenizer
 
 
@@ -134,26 +104,20 @@ def encode(data, tokenizer, split):
     return np.array(rows, "int32"), data.vocabulary_size + ids.reshape(len(ids), -1)[of_image]
 
 
-def decode(options, data, tokenizer, ids):
+def decode(data, tokenizer, ids):
     """The pictures (N, H, W, C) of (N, h w) tokens."""
-    side = [n // options.patch_size for n in data.image_shape[:2]]
-    ids = np.reshape(ids, (-1, *side)) - data.vocabulary_size
+    ids = np.reshape(ids, (-1, *tokenizer.decoder.input_shape[1:])) - data.vocabulary_size
     return tokenizer.decoder.predict(ids, batch_size=500, verbose=0).clip(0, 1)
 
 
-def train_transformer(options, data, tokens):
+def train_transformer(options, data, tokenizer, tokens):
     """Stage two: p(text, image), one token after another."""
     P, image_length = (x.shape[1] for x in tokens["train"])
     model = keras_seq.models.text_to_image(
-        data.vocabulary_size,
-        options.codes,
-        text_length=P,
-        image_size=[n // options.patch_size for n in data.image_shape[:2]],
-        num_layers=options.num_layers,
-        hidden_dim=options.hidden_dim,
-        intermediate_dim=4 * options.hidden_dim,
-        dropout=options.dropout,
-    )
+        data.vocabulary_size, options.codes, P, tokenizer.decoder.input_shape[1:],
+        num_layers=options.num_layers, hidden_dim=options.hidden_dim,
+        intermediate_dim=4 * options.hidden_dim, dropout=options.dropout,
+    )  # fmt: skip
     # The mean over the text has the weight 1/8, the mean over the image 7/8 (section 2.2).
     weights = np.repeat([1 / 8 / (P - 1), 7 / 8 / image_length], [P - 1, image_length])
 
@@ -162,18 +126,12 @@ def train_transformer(options, data, tokens):
         labels = ids[:, 1:]
         return ids[:, :-1], labels, tf.ones_like(labels, "float32") * weights
 
-    train, validation = (
-        batches(options, tokens[split], prepare, split, options.batch_size)
-        for split in ("train", "validation")
-    )
-    steps = int(train.cardinality()) * options.epochs
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, steps * 9 // 10, alpha=0.01, warmup_target=options.learning_rate,
-        warmup_steps=steps // 10,
-    )  # fmt: skip
-    loss = keras.losses.SparseCategoricalCrossentropy(
-        from_logits=True, reduction="mean_with_sample_weight"
-    )
+    train, validation = batches(options, tokens, prepare, options.batch_size)
+    steps = len(train) * options.epochs
+    warm_up, rest = steps // 10, steps * 9 // 10
+    rate = experiment.cosine_with_warm_up(options.learning_rate, warm_up + rest, warm_up, 0.01)
+    crossentropy = keras.losses.SparseCategoricalCrossentropy
+    loss = crossentropy(from_logits=True, reduction="mean_with_sample_weight")
     optimizer = keras.optimizers.AdamW(rate, weight_decay=0.01, global_clipnorm=1.0)
     model.compile(optimizer, loss, weighted_metrics=["accuracy"])
     return model, experiment.train(options, model, train, validation)
@@ -192,20 +150,18 @@ def ranked_candidates(generator, texts, count):
 
 
 def main():
-    options = experiment.parse(
-        __doc__, arguments, quick=QUICK, dataset="colored_shapes", epochs=15, batch_size=64,
-        learning_rate=2e-3,
-    )  # fmt: skip
+    defaults = {"dataset": "colored_shapes", "epochs": 15, "batch_size": 64, "learning_rate": 2e-3}
+    options = experiment.parse(__doc__, arguments, quick=QUICK, **defaults)
     data = load_data(options)
     print(data)
     tokenizer = train_tokenizer(options, data)
     tokens = {split: encode(data, tokenizer, split) for split in data.pixels}
-    model, history = train_transformer(options, data, tokens)
+    model, history = train_transformer(options, data, tokenizer, tokens)
 
     (texts, ids), pixels = tokens["test"], as_floats(data.pixels["test"])[data.image_of["test"]]
     generation = {"max_length": ids.shape[1], "banned_tokens": range(data.vocabulary_size)}
     greedy = Generator(model, **generation)
-    restored = decode(options, data, tokenizer, ids)
+    restored = decode(data, tokenizer, ids)
     figures = {
         "codes in use": len(np.unique(tokens["train"][1])),
         "squared error of unseen pictures made of their tokens": np.mean((restored - pixels) ** 2),
@@ -224,7 +180,7 @@ def main():
     experiment.report(options, figures, seconds=history.seconds)
 
     shown = ranked[:8, :6]
-    drawings = decode(options, data, tokenizer, shown).reshape(*shown.shape[:2], *data.image_shape)
+    drawings = decode(data, tokenizer, shown).reshape(*shown.shape[:2], *data.image_shape)
     images = np.concatenate([np.stack([pixels[:8], restored[:8]], axis=1), drawings], axis=1)
     headers = ["true", "its tokens", *(f"drawn, {i + 1}." for i in range(shown.shape[1]))]
     captions = [text for image in data.texts["test"] for text in image][:8]
@@ -235,10 +191,8 @@ def main():
     prompt = {"prompt": texts, "prompt_length": texts.shape[1]}
     experiment.export(options, greedy, name="text_to_tokens", **prompt)
     codes = ids.reshape(-1, *tokenizer.decoder.input_shape[1:]) - data.vocabulary_size
-    experiment.export(
-        options, tokenizer.decoder, inputs=codes, name="tokens_to_image",
-        saved_model="tokens_to_image/1",
-    )  # fmt: skip
+    name = "tokens_to_image"
+    experiment.export(options, tokenizer.decoder, inputs=codes, name=name, saved_model=f"{name}/1")
 
 
 if __name__ == "__main__":

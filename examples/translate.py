@@ -157,14 +157,15 @@ def evaluate(options, outputs, targets):
     return figures, signatures
 
 
-def attention(translator, text):
-    """`(weights, pieces read, pieces written)`; weights are a dict from layer to (H, T, S)."""
-    ids = translator.tokenize([text])
+def attention(translator, texts):
+    """Of each text `(weights, pieces read, pieces written)`; weights: from layer to (H, T, S)."""
+    ids = translator.tokenize(texts)
     out = translator.generator.generate(ids, return_attention=True)
-    read, written = (row[row != 0] for row in (ids[0], keras.ops.convert_to_numpy(out.tokens)[0]))
-    weights = {n: w[0, :, : len(written), : len(read)] for n, w in out.attention.items()}
-    pieces = [translator.source_tokenizer.id_to_token(int(t)) for t in read]
-    return weights, pieces, [translator.target_tokenizer.id_to_token(int(t)) for t in written]
+    for i, rows in enumerate(zip(ids, keras.ops.convert_to_numpy(out.tokens), strict=True)):
+        read, written = (row[row != 0] for row in rows)
+        weights = {n: w[i, :, : len(written), : len(read)] for n, w in out.attention.items()}
+        pieces = [translator.source_tokenizer.id_to_token(int(t)) for t in read]
+        yield weights, pieces, [translator.target_tokenizer.id_to_token(int(t)) for t in written]
 
 
 def main(command_line=None):
@@ -186,8 +187,8 @@ def main(command_line=None):
     for source, output, target in list(zip(sources, outputs, targets, strict=True))[:8]:
         print(f"  {source}  ->  {output}{'' if output == target else f'   (expected {target})'}")
     maps = []
-    for text, output in zip(sources[:4], outputs, strict=False):
-        weights, read, written = attention(translator, text)
+    looks = attention(translator, sources[:4])
+    for text, output, (weights, read, written) in zip(sources, outputs, looks, strict=False):
         maps.append((list(weights.values())[-1].mean(axis=0), read, written, f"{text} → {output}"))
     keras_seq.plots.attention_maps(maps, path=options.output / "attention.png")
     name = options.output.resolve()  # NAME.tflite beside NAME/1

@@ -31,7 +31,7 @@ QUICK = {
     "batch_size": 16,
     "train_examples": 192,
     "dropout": 0.0,
-    "streamed": 10,
+    "streamed": 2,
     "filters": [8, 8, 16],
     "hidden_dim": 32,
     "learning_rate": 1e-2,

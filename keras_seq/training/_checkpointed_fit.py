@@ -64,11 +64,10 @@ class CheckpointedFit(keras.callbacks.CallbackList):
         if self._writes:
             _checkpoint.remove_leftovers(folder)
         self._arrays, self._facts = _checkpoint.read(folder) or (None, None)
-        if self._facts is None:
-            _training_variables.build_for_fit(model, first_batch)
-        else:
+        if self._facts is not None:
             self._check_dataset()
-            _training_variables.build(model, first_batch)
+        _training_variables.build(model, first_batch)
+        if self._facts is not None:
             self._check_variables()
             self.position = self._facts["epoch"], self._facts["step"]
             self.has_ended = self._facts["ended"]

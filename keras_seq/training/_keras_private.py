@@ -1,4 +1,4 @@
-"""What training needs of private Keras: how `fit` builds a model."""
+"""What training needs of private Keras: how `fit` builds a model, its optimizer and metrics."""
 
 import contextlib
 
@@ -7,6 +7,11 @@ import keras
 from keras_seq.training._replicas import has_several_workers, num_replicas_of
 
 _BUILD = "_maybe_symbolic_build"
+
+
+def build_from_batch(model, batch):
+    """Make all variables as Keras does under a strategy: from shapes, without running the model."""
+    model._symbolic_build(data_batch=batch)
 
 
 @contextlib.contextmanager
@@ -31,13 +36,6 @@ def made_fit_for_replicas(model):
     finally:
         for name in replaced:
             del vars(model)[name]
-
-
-def build_metrics(model, batch):
-    """Make the variables of the compiled metrics, as `fit` does under a strategy."""
-    # What is wrong with the batch or the model is said by `fit`.
-    with contextlib.suppress(Exception):
-        model._symbolic_build(data_batch=batch)
 
 
 def _building_from_one_replica(model, build):

@@ -5,36 +5,20 @@ import re
 import keras
 import numpy as np
 
-from keras_seq.training._keras_private import build_metrics, made_fit_for_replicas
+from keras_seq.training._keras_private import build_from_batch
 from keras_seq.training._replicas import num_replicas_of
 
 
 def build(model, batch):
-    """Make the variables that a model makes at its first step."""
+    """Make the variables of optimizer and metrics, which `fit` makes when it traces its first step.
+
+    Then TensorFlow traces the step once: it traces again what has made variables.
+    """
     replicas = num_replicas_of(model)
     if replicas > 1:
         batch = keras.tree.map_structure(lambda x: x[: len(x) // replicas], batch)
-    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
-    with made_fit_for_replicas(model):
-        model.test_on_batch(x, y, sample_weight)
-    model.test_function = None  # as before, so that `evaluate` traces the shapes of its own data
-    _build_optimizer(model)
-
-
-def build_for_fit(model, batch):
-    """Make the variables of metrics and optimizer before the first step.
-
-    TensorFlow traces a function twice that makes variables, so `fit` would trace its step twice.
-    """
-    if model.built and num_replicas_of(model) == 1:  # else `fit` makes them
-        build_metrics(model, batch)
-        _build_optimizer(model)
-
-
-def _build_optimizer(model):
-    if model.optimizer is not None and not model.optimizer.built:
-        with model.distribute_strategy.scope():
-            model.optimizer.build(model.trainable_variables)
+    with model.distribute_strategy.scope():
+        build_from_batch(model, batch)
 
 
 def _named(model):

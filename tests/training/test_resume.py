@@ -125,6 +125,27 @@ def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(tmp_path):
     assert resumed == history
 
 
+def test_a_training_step_is_traced_once(tmp_path):
+    traces = []
+
+    class Traced(keras.Model):
+        def train_step(self, data):
+            traces.append(data)
+            return super().train_step(data)
+
+    def make_model():
+        plain = regressor()
+        model = Traced(plain.inputs, plain.outputs)
+        model.compile("adam", "mse", metrics=["mae"])
+        return model
+
+    rows = 5 * BATCH  # batches of one shape
+    run(make_model, dataset(rows=rows), tmp_path)
+    assert len(traces) == 1
+    run(make_model, dataset(rows=rows), tmp_path, epochs=EPOCHS + 1)  # goes on
+    assert len(traces) == 2
+
+
 def run_and_kill(tmp_path, *arguments):
     root = str(pathlib.Path(ks.__file__).parents[1])
     run = subprocess.run(

@@ -5,7 +5,10 @@ Usage: convert_litert.py SAVED_MODEL_DIR LITERT_FILE SIGNATURE float32|int8
 
 import sys
 
-import tensorflow as tf
+# TensorFlow imports both where they are installed, which takes a third of the time.
+sys.modules.update(dict.fromkeys(("jax", "keras")))
+
+import tensorflow as tf  # noqa: E402
 
 source, destination, signature, weights = sys.argv[1:]
 converter = tf.lite.TFLiteConverter.from_saved_model(source, signature_keys=[signature])
