@@ -115,7 +115,7 @@ def main(command_line=None):
     options = experiment.parse(
         __doc__,
         arguments,
-        translate.QUICK | {"epochs": 1},  # the pictures are the same
+        translate.QUICK | {"epochs": 1},  # to be drawn it need not be good
         (*translate.NOT_OF_TRAINING, "sentence", "word"),
         command_line,
         name=complete,
