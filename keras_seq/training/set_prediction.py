@@ -54,7 +54,7 @@ class SetPrediction(keras.Model):
     import keras_seq
     from keras_seq.training import SetPrediction
 
-    detector = keras_seq.models.set_detector((32, 32, 1), num_classes=10, num_queries=4)
+    detector = keras_seq.models.set_detector((32, 32, 1), 10, num_queries=4, num_layers=1)
     trainer = SetPrediction(detector)
     trainer.compile("adamw")
     images = np.zeros((2, 32, 32, 1), "float32")
