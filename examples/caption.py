@@ -34,11 +34,11 @@ QUICK = {
 
 def arguments(add):
     add("--cell", choices=("gru", "lstm", "transformer"), default="gru", help="of the decoder")
-    add("--filters", type=int, nargs="+", default=[32, 64, 128, 128], help="of the convolutions")
+    add("--filters", type=int, nargs="+", default=[48, 96, 192, 192], help="of the convolutions")
     add("--hidden-dim", type=int, default=128, help="width of the decoder")
     add("--layers", type=int, default=1, help="of the decoder")
     add("--dropout", type=float, default=0.2)
-    add("--shift", type=int, default=4, help="pixels by which training images move at most")
+    add("--shift", type=int, default=3, help="pixels by which training images move at most")
     add("--image-size", type=int, help="resize images to so many pixels a side")
     add("--tokenizer", default="word", help="a kind of keras_seq.data.train_tokenizer")
     add("--train-examples", type=int, help="train on so many images only")
@@ -146,7 +146,7 @@ def main(command_line=None):
         without=("pictures",),
         command_line=command_line,
         dataset="fashion_scenes",
-        epochs=5,
+        epochs=7,
         batch_size=32,
         learning_rate=2e-3,
     )
