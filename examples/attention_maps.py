@@ -119,6 +119,7 @@ def main(command_line=None):
         (*translate.NOT_OF_TRAINING, "sentence", "word"),
         command_line,
         name=complete,
+        dataset=translate.DATES,
     )
     data = translate.load_data(options)
     translator, _ = translate.trained_translator(options, data)

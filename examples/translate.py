@@ -170,7 +170,7 @@ def attention(translator, texts):
 
 def main(command_line=None):
     options = experiment.parse(
-        __doc__, arguments, QUICK, NOT_OF_TRAINING, command_line, name=complete
+        __doc__, arguments, QUICK, NOT_OF_TRAINING, command_line, name=complete, dataset=DATES
     )
     data = load_data(options)
     print(data)
