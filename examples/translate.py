@@ -7,8 +7,8 @@
     python examples/translate.py ... --text "Ein Hund rennt."      # with what was trained
 
 The first two need one to two minutes of training on two CPU cores and reach 99 % exact match or
-more on 2,000 held-out dates; the fourth needs 24 minutes of one core and reaches 37.5 BLEU in
-lower case (37.3 as written, see benchmarks/RESULTS.md). `--dataset` takes the name of any
+more on 2,000 held-out dates; the fourth needs 24 minutes of one core and reaches 37.2 BLEU in
+lower case (37.0 as written, see benchmarks/RESULTS.md). `--dataset` takes the name of any
 translation dataset of TensorFlow Datasets, or a folder of parallel text with files
 LANGUAGE.SPLIT.txt, which a Transformer learns unless `--model rnn` is given.
 """
