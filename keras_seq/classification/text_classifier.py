@@ -5,8 +5,9 @@ from keras import ops
 
 from keras_seq.generation._logits import final_softmax
 from keras_seq.generation._padding import padded_width
+from keras_seq.generation._texts import check_texts, check_vocabulary, padded_rows
+from keras_seq.generation._token_ids import padded_to
 from keras_seq.layers._arguments import check_choice, check_positive
-from keras_seq.layers._text import check_encodable
 from keras_seq.saving._archive import load_archive, save_archive
 from keras_seq.stepping._embeddings import padding_id, positions, vocabulary_size
 from keras_seq.stepping._keras_private import functional_of, input_names
@@ -88,12 +89,7 @@ class TextClassifier:
         self.batch_size = batch_size
         self.pad_token = padding_id(model, name) or 0
         self._gives_probabilities = final_softmax(model) is not None
-        limit, size = vocabulary_size(model, name), tokenizer.vocabulary_size()
-        if limit is not None and size > limit:
-            raise ValueError(
-                f"`tokenizer` has {size} ids and the model knows {limit}. Use the tokenizer that "
-                "the model was trained with."
-            )
+        check_vocabulary("tokenizer", tokenizer, vocabulary_size(model, name))
 
     def __call__(self, texts):
         """The likeliest class of each text.
@@ -123,14 +119,13 @@ class TextClassifier:
         Raises:
             TypeError, ValueError: see `tokenize`.
         """
-        self._check_texts(texts)
+        check_texts(texts)
         starts = range(0, len(texts), self.batch_size)
         return np.concatenate([self._predict(texts[i : i + self.batch_size]) for i in starts])
 
     def _predict(self, texts):
-        ids = self.tokenize(texts)
-        # Few batch sizes, so that few shapes are compiled: whole batches and powers of two.
-        rows = min(self.batch_size, 1 << (len(ids) - 1).bit_length())
+        ids = self._ids(texts)
+        rows = padded_rows(len(ids), self.batch_size)
         filled = np.concatenate([ids, np.repeat(ids[-1:], rows - len(ids), axis=0)])
         outputs = ops.cast(self.model.predict_on_batch(filled)[: len(ids)], "float32")
         if not self._gives_probabilities:
@@ -151,28 +146,16 @@ class TextClassifier:
             ValueError: if a text is empty, or has more than `sequence_length` ids and `too_long` is
                 `"error"`.
         """
-        self._check_texts(texts)
+        check_texts(texts)
+        return self._ids(texts)
+
+    def _ids(self, texts):
         rows = [np.asarray(row, "int32") for row in self.tokenizer(list(texts))]
         rows = [self._cut(row, text) for row, text in zip(rows, texts, strict=True)]
         width = self.fixed_width
         if width is None:
             width = padded_width(max(map(len, rows)), self.sequence_length or float("inf"))
-        ids = np.full((len(rows), width), self.pad_token, "int32")
-        for row, values in zip(ids, rows, strict=True):
-            row[: len(values)] = values
-        return ids
-
-    def _check_texts(self, texts):
-        if not isinstance(texts, (list, tuple)):
-            raise TypeError(f"`texts` must be a list of strings. Received: {texts!r}")
-        if not texts:
-            raise ValueError("`texts` must hold at least one string. Received an empty list.")
-        for i, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise TypeError(f"`texts` must hold strings. Received at {i}: {text!r}")
-            if not text.strip():
-                raise ValueError(f"`texts` must hold no empty string. Received at {i}: {text!r}")
-            check_encodable("texts", text)
+        return padded_to(width, rows, self.pad_token)
 
     def _cut(self, ids, text):
         limit = self.sequence_length

@@ -165,10 +165,15 @@ def padded_lists(name, rows, pad_token):
     lengths = np.array([len(row) for row in rows], "int32")
     filled = [row for row in rows if len(row)]
     dtype = np.result_type(*filled) if filled else np.int32  # an empty list counts as float
-    padded = np.full((len(rows), lengths.max(initial=0)), pad_token, dtype)
+    return padded_to(lengths.max(initial=0), rows, pad_token, dtype), lengths
+
+
+def padded_to(width, rows, pad_token, dtype="int32"):
+    """(B, width) array of B rows of at most `width` ids, padded on the right."""
+    padded = np.full((len(rows), width), pad_token, dtype)
     for row, values in zip(padded, rows, strict=True):
         row[: len(values)] = values
-    return padded, lengths
+    return padded
 
 
 def _lists_of_ragged(rows):

@@ -7,10 +7,10 @@ from keras import ops
 
 from keras_seq.generation._generator_config import generator_config, generator_of
 from keras_seq.generation._padding import padded_width
-from keras_seq.generation._token_ids import lengths_to_last
+from keras_seq.generation._texts import check_texts, check_vocabulary, padded_rows
+from keras_seq.generation._token_ids import lengths_to_last, padded_to
 from keras_seq.generation.samplers._random_numbers import seed_words
 from keras_seq.layers._arguments import check_positive
-from keras_seq.layers._text import check_encodable
 from keras_seq.saving._archive import load_archive, save_archive
 from keras_seq.stepping._embeddings import vocabulary_size
 
@@ -108,17 +108,8 @@ class TextGenerator:
         known = generator.input_size
         if context:
             known = vocabulary_size(generator.model, context[0])
-        self._check_vocabulary("source_tokenizer", source_tokenizer, known)
-        size = generator.vocabulary_size
-        self._check_vocabulary("target_tokenizer", self.target_tokenizer, size)
-
-    def _check_vocabulary(self, name, tokenizer, limit):
-        size = tokenizer.vocabulary_size()
-        if limit is not None and size > limit:
-            raise ValueError(
-                f"`{name}` has {size} ids and the model knows {limit}. Use the tokenizer that the "
-                "model was trained with."
-            )
+        check_vocabulary("source_tokenizer", source_tokenizer, known)
+        check_vocabulary("target_tokenizer", self.target_tokenizer, generator.vocabulary_size)
 
     def _checked_length(self, source_length):
         graph = self.generator.stepper.graph
@@ -163,9 +154,7 @@ class TextGenerator:
         for start in range(0, len(sources), self.batch_size):
             batch = sources[start : start + self.batch_size]
             rows = len(batch)
-            # Few batch sizes, so that few shapes are compiled: whole batches and powers of two.
-            padded_rows = min(self.batch_size, 1 << (rows - 1).bit_length())
-            batch = batch + batch[-1:] * (padded_rows - rows)
+            batch = batch + batch[-1:] * (padded_rows(rows, self.batch_size) - rows)
             drawn = None if seed is None else np.random.SeedSequence([seed, start])
             prompted = self.source_input is None
             tokens = self.generator.generate(
@@ -196,9 +185,7 @@ class TextGenerator:
 
     def _ids(self, texts):
         """Lists of ids, a list for each text; those of prompts begin with the start token."""
-        self._check_texts(texts)
-        for text in texts:
-            check_encodable("texts", text)
+        check_texts(texts, may_be_empty=self.source_input is None)
         ids = [list(row) for row in self.source_tokenizer(list(texts))]
         lengths = [len(row) for row in ids]
         longest = max(lengths)
@@ -233,10 +220,7 @@ class TextGenerator:
         return padded_width(max(map(len, ids)), self.source_length or float("inf"))
 
     def _padded(self, ids, width):
-        padded = np.full((len(ids), width), self.source_pad_token, "int32")
-        for row, values in zip(padded, ids, strict=True):
-            row[: len(values)] = values
-        return padded
+        return padded_to(width, ids, self.source_pad_token)
 
     def save(self, path):
         """Write all that it is made of to one file, a zip that `load` reads.
@@ -306,24 +290,6 @@ class TextGenerator:
         started = self.source_input is None and self.generator.start_token is not None
         rows = [row[int(started) : n].tolist() for row, n in zip(tokens, lengths, strict=True)]
         return [str(self.target_tokenizer.detokenize(row)) if row else "" for row in rows]
-
-    def _check_texts(self, texts):
-        if not isinstance(texts, (list, tuple)):
-            raise TypeError(
-                f"`texts` must be a string or a list of strings. Received: {type(texts).__name__}"
-            )
-        if not texts:
-            raise ValueError("`texts` must hold at least one string. Received an empty list.")
-        for i, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise TypeError(
-                    f"`texts` must hold strings. Received at {i}: {type(text).__name__}"
-                )
-            if self.source_input is not None and not text.strip():
-                raise ValueError(
-                    "`texts` must hold strings with something to translate. "
-                    f"Received at {i}: {text!r}"
-                )
 
     def _check_unknown(self, texts, ids):
         vocabulary = self.source_tokenizer.get_vocabulary()
