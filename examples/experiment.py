@@ -78,6 +78,13 @@ def parse(description, arguments=None, quick=None, without=(), command_line=None
     return options
 
 
+def fill_in(options, recipe):
+    """Set the options that the command line leaves open to those of a dict."""
+    for key, value in recipe.items():
+        if getattr(options, key) is None:
+            setattr(options, key, value)
+
+
 def strategy(options):
     """The `tf.distribute.Strategy` in whose scope the model is made and compiled."""
     return tf.distribute.MirroredStrategy() if options.distribute else tf.distribute.get_strategy()

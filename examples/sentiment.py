@@ -26,6 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_seq
+from keras_seq.classification import TextClassifier
 from keras_seq.data import classification
 
 MODELS = {  # arguments of `sequence_classifier`, and the learning rate at the beginning
@@ -109,14 +110,10 @@ def train(options, data, name):
     return model, history.seconds
 
 
-def ids_of(data, texts):
-    """(N, T) ids of texts, padded, of long ones the end."""
-    rows = [np.asarray(data.tokenizer(text))[-data.sequence_length :] for text in texts]
-    return keras.utils.pad_sequences(rows, padding="post", value=data.pad_id)
-
-
-def probabilities(model, ids):
-    return keras.ops.convert_to_numpy(keras.ops.softmax(model(ids)))
+def classifier_of(data, model):
+    """Strings in; of long ones the end is read."""
+    limits = {"sequence_length": data.sequence_length, "too_long": "keep_last"}
+    return TextClassifier(model, data.tokenizer, data.class_names, **limits)
 
 
 def scores_without_each_token(model, ids):
@@ -130,8 +127,9 @@ def scores_without_each_token(model, ids):
 
 def predict(options, data, models):
     """Print what the models say of the texts; draw which tokens move the first of them."""
-    ids, names = ids_of(data, options.text), data.class_names
-    chances = {name: probabilities(model, ids) for name, model in models.items()}
+    classifiers = {name: classifier_of(data, model) for name, model in models.items()}
+    chances = {name: each.predict(options.text) for name, each in classifiers.items()}
+    names = data.class_names
     for i, text in enumerate(options.text):
         print(f"\n{text}")
         for name in models:
@@ -139,6 +137,7 @@ def predict(options, data, models):
             print(f"  {name:<12} {names[best]} ({chances[name][i, best]:.0%})")
     name, model = next(iter(models.items()))
     examples = []
+    ids = classifiers[name].tokenize(options.text)
     for row, chance in zip(ids, chances[name][:, -1], strict=True):
         tokens = [data.tokenizer.id_to_token(int(i)) for i in row[row != 0]]
         title = f"{name}: {names[-1]} {chance:.0%}"
@@ -172,7 +171,8 @@ def main(command_line=None):
     experiment.report(options, figures, seconds=seconds)
     predict(options, data, models)
     model = models[options.models[0]]
-    experiment.export(options, model, inputs=ids_of(data, data.texts["validation"][:8]))
+    ids = classifier_of(data, model).tokenize(data.texts["validation"][:8])
+    experiment.export(options, model, inputs=ids)
     return figures
 
 

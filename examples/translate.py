@@ -65,9 +65,7 @@ def complete(options):
     options.task = "dates" if options.dataset in (None, DATES) else "text"
     options.model = options.model or ("rnn" if options.task == "dates" else "transformer")
     recipe = RECIPES[options.task] | RECIPES[f"{options.task} {options.model}"]
-    for key, value in recipe.items():
-        if getattr(options, key) is None:
-            setattr(options, key, value)
+    experiment.fill_in(options, recipe)
     if options.task == "dates":
         return "dates" if options.model == "rnn" else "dates_transformer"
     parts = [options.dataset.strip("/").split("/")[-1], options.source, options.target]

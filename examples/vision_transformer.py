@@ -55,9 +55,7 @@ def arguments(add):
 
 def complete(options):
     """Fill in what the command line leaves open; returns the name of the folder."""
-    for key, value in RECIPES.get(options.dataset, RECIPES["mnist"]).items():
-        if getattr(options, key) is None:
-            setattr(options, key, value)
+    experiment.fill_in(options, RECIPES.get(options.dataset, RECIPES["mnist"]))
     named = options.dataset in RECIPES and options.dataset != "mnist"
     return f"vision_transformer_{options.dataset}" if named else "vision_transformer"
 
