@@ -35,6 +35,7 @@ PRIVATE_KERAS = {
     "_nodes_by_depth",
     "_outputs_struct",
     "_run_through_graph",
+    "_symbolic_build",
 }
 MAY_USE_PRIVATE_KERAS = {
     "layers/_keras_private.py",

@@ -4,6 +4,7 @@ import pytest
 
 from keras_seq import models
 from keras_seq.classification import TextClassifier
+from tests.dtype_policy import dtype_policy
 from tests.generation.generation_models import shaken
 from tests.saving.letter_tokenizer import LetterTokenizer
 
@@ -61,11 +62,8 @@ def test_a_longer_text_is_cut_at_the_end_that_was_asked_for(too_long, read):
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_a_loaded_classifier_gives_the_probabilities_of_the_saved_one(policy, tmp_path):
-    keras.config.set_dtype_policy(policy)
-    try:
+    with dtype_policy(policy):
         model = classifier_model("transformer")
-    finally:
-        keras.config.set_dtype_policy("float32")
     classify = TextClassifier(model, LETTERS, NAMES, 4, "keep_last", batch_size=3)
     classify.save(tmp_path / "classifier")
     again = TextClassifier.load(tmp_path / "classifier")

@@ -10,6 +10,7 @@ import pytest
 import keras_seq
 from keras_seq import generation
 from keras_seq.generation import Generator, TextGenerator
+from tests.dtype_policy import dtype_policy
 from tests.generation.generation_models import hybrid, shaken, translator
 from tests.saving.letter_tokenizer import LetterTokenizer
 
@@ -112,11 +113,8 @@ def test_a_loaded_language_model_goes_on_as_the_saved_one(start, options, tmp_pa
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "float16"])
 def test_a_model_of_low_precision_is_loaded_with_its_policy(policy, tmp_path):
-    keras.config.set_dtype_policy(policy)
-    try:
+    with dtype_policy(policy):
         low = model_of("transformer")
-    finally:
-        keras.config.set_dtype_policy("float32")
     texts = TextGenerator(Generator(low, max_length=6, **SPECIAL), SOURCE, TARGET)
     again = saved_and_loaded(texts, tmp_path / "translator")
     policies = [

@@ -15,6 +15,7 @@ from keras_seq.layers import (
     TransformerEncoderBlock,
 )
 from keras_seq.stepping import Stepper, register_pointwise
+from tests.dtype_policy import dtype_policy
 from tests.generation.generation_models import hybrid, shaken, sources, translator
 
 
@@ -358,15 +359,11 @@ def test_too_many_steps_are_refused_eagerly():
 
 
 def test_mixed_precision_models_step_with_states_of_fixed_dtype():
-    with_policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
+    with dtype_policy("mixed_bfloat16"):
         model = translator("transformer")
         stepper = keras_seq.stepping.Stepper(model)
         state = stepper.get_initial_state(inputs=sources(), max_length=4)
         _, after = stepper.step(np.full((5, 1), 4), state)
-    finally:
-        keras.config.set_dtype_policy(with_policy)
     dtypes = [
         keras.tree.map_structure(lambda t: (t.shape, str(t.dtype)), s) for s in (state, after)
     ]

@@ -9,6 +9,7 @@ from keras import ops
 
 import keras_seq as ks
 from keras_seq.training import Packed
+from tests.dtype_policy import dtype_policy
 
 V, D, T = 11, 8, 12
 LENGTHS = [[3, 1, 4, 4], [5, 1, 2], [12], [1, 1, 7]]  # a row that is full, one that is not, ...
@@ -377,11 +378,8 @@ def test_a_saved_trainer_goes_on_and_the_model_generates(tmp_path):
 
 
 def test_mixed_precision_is_that_of_the_model():
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
+    with dtype_policy("mixed_bfloat16"):
         model = hybrid()
-    finally:
-        keras.config.set_dtype_policy("float32")
     inputs, _, _, _ = packed([[T], [T]])
     inputs["reset"][:] = False
     trainer = Packed(model)

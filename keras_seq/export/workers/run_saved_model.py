@@ -34,6 +34,7 @@ _, inputs = serve.structured_input_signature
 
 
 def spec(specs):
+    """What a signature takes or gives: name, dtype and shape of each."""
     return ", ".join(f"{n} {s.dtype.name}{s.shape.as_list()}" for n, s in sorted(specs.items()))
 
 
