@@ -46,6 +46,16 @@ class ExportedFunction:
         self.model, self.atol = model, atol
         self.calls, self.options = [], {}
 
+    @property
+    def keras_model(self):
+        """The `keras.Model` whose weights the artifact holds."""
+        return self.model
+
+    @property
+    def tokenizers(self):
+        """Tokenizers that the artifact holds."""
+        return []
+
     def specs(self):
         """Dict from input name to `(shape, dtype)`; an open dimension is `None`."""
         raise NotImplementedError
