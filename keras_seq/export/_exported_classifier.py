@@ -52,6 +52,16 @@ class ExportedClassifier(ExportedFunction):
         return {"texts": ((None,), "string")}
 
     def __call__(self, texts):
+        return self._serve(texts, self._probabilities)
+
+    def jit_compiled(self):
+        """All but the tokenizer, which XLA does not know; few shapes are compiled."""
+        import tensorflow as tf
+
+        probabilities = tf.function(self._probabilities, autograph=False, jit_compile=True)
+        return lambda texts: self._serve(texts, probabilities, few_widths=True)
+
+    def _serve(self, texts, probabilities_of, few_widths=False):
         import tensorflow as tf
 
         model = self.model
@@ -62,8 +72,9 @@ class ExportedClassifier(ExportedFunction):
             model.sequence_length,
             model.too_long,
             model.fixed_width,
+            few_widths,
         )
-        probabilities = self._probabilities(ids)
+        probabilities = probabilities_of(ids)
         return {
             "probabilities": probabilities,
             "classes": tf.gather(model.class_names, tf.argmax(probabilities, axis=-1)),

@@ -64,6 +64,12 @@ class ExportedFunction:
         """Dict from output name to tensor; in `keras.ops`, to be traced."""
         raise NotImplementedError
 
+    def jit_compiled(self):
+        """The same function with its computation compiled by XLA; to be traced by TensorFlow."""
+        import tensorflow as tf
+
+        return tf.function(self.__call__, autograph=False, jit_compile=True)
+
     def compare(self, what, outputs):
         """Compare outputs with the model's own call on the whole sequences.
 

@@ -57,6 +57,16 @@ class ExportedTexts(ExportedFunction):
         return {"texts": ((None,), "string")}
 
     def __call__(self, texts):
+        return self._serve(texts, self._decode)
+
+    def jit_compiled(self):
+        """All but the tokenizers, which XLA does not know; few shapes are compiled."""
+        import tensorflow as tf
+
+        decode = tf.function(self._decode, autograph=False, jit_compile=True)
+        return lambda texts: self._serve(texts, decode, few_widths=True)
+
+    def _serve(self, texts, decode, few_widths=False):
         import tensorflow as tf
 
         model = self.model
@@ -66,8 +76,9 @@ class ExportedTexts(ExportedFunction):
             model.source_pad_token,
             model.source_length,
             width=model.fixed_width,
+            few_widths=few_widths,
         )
-        tokens, scores = self._decode(source)
+        tokens, scores = decode(source)
         ended = tf.reduce_any(tf.equal(tokens[..., None], model.generator.end_tokens), axis=-1)
         ahead = tf.equal(tf.cumsum(tf.cast(ended, "int32"), axis=1), 0)
         text = model.target_tokenizer.detokenize(tf.ragged.boolean_mask(tokens, ahead))

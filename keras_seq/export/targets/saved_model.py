@@ -7,7 +7,7 @@ from keras_seq.export._exported_classifier import ExportedClassifier
 from keras_seq.export._exported_generator import ExportedGenerator, check_prompt_length
 from keras_seq.export._exported_model import ExportedModel, check_functional
 from keras_seq.export._exported_texts import ExportedTexts
-from keras_seq.export._process import WORKERS, run_artifact
+from keras_seq.export._process import WORKERS, ArtifactRun, run_artifact
 from keras_seq.export._requirements import check_tensorflow
 from keras_seq.export._target import ExportTarget, export_to, register_target
 from keras_seq.export.targets._tokenizers import separate_resource_names
@@ -15,12 +15,20 @@ from keras_seq.generation.generator import Generator
 from keras_seq.generation.text_generator import TextGenerator
 from keras_seq.layers.recurrent._engine import Form, recurrence_form
 
-_SIGNATURE = "serving_default"
+_SIGNATURE, _XLA_SIGNATURE = "serving_default", "serving_xla"
 _TOLERANCE, _SCORE_TOLERANCE = 1e-5, 1e-3
 
 
 def to_saved_model(
-    model, path, *, texts=None, inputs=None, prompt_length=None, prompt=None, atol=None
+    model,
+    path,
+    *,
+    texts=None,
+    inputs=None,
+    prompt_length=None,
+    prompt=None,
+    atol=None,
+    jit_compile=False,
 ):
     """Export a model, a generator, a text generator or classifier for TensorFlow Serving.
 
@@ -35,10 +43,16 @@ def to_saved_model(
 
     B, and every dimension that the model leaves open, are open. Of a `TextGenerator`, tokenizers,
     encoder and generation loop are inside, of a `Generator` the last two, with `tokens` as
-    `Generator.generate` gives them; of a `TextClassifier` its tokenizer, model and class names. It
-    runs without XLA, which TensorFlow Serving has off on a CPU. An empty text is an error of the
-    call, and so is one longer than the text generator's `source_length`, or than the classifier's
-    `sequence_length` where its `too_long` is `"error"`; else it is cut as the classifier cuts it.
+    `Generator.generate` gives them; of a `TextClassifier` its tokenizer, model and class names. An
+    empty text is an error of the call, and so is one longer than the text generator's
+    `source_length`, or than the classifier's `sequence_length` where its `too_long` is `"error"`;
+    else it is cut as the classifier cuts it.
+
+    `serving_default` runs without XLA, which TensorFlow Serving has off on a CPU (there a function
+    that demands it fails, unless the server is started with `--xla_cpu_compilation_enabled`). With
+    `jit_compile=True` there is also `serving_xla`, the same function of the same weights compiled
+    by XLA: a client chooses by the name, and every server can run the file. It compiles once for
+    each shape, at the first call; texts are padded to few widths for that.
 
     It is written to a temporary place and run in a process of its own that imports TensorFlow (for
     texts TensorFlow Text, too: the tokenizers' operators, built into TensorFlow Serving) and not
@@ -61,6 +75,8 @@ def to_saved_model(
         atol: tolerance of scores (natural logarithms), 1e-3 if `None`; of a model's outputs,
             relative to an output's largest number where that is above 1, or of a classifier's
             probabilities, 1e-5 if `None`.
+        jit_compile: whether to add `serving_xla`. It is compared and timed, too: `xla_latency` of
+            the report.
 
     Returns:
         `ExportReport`.
@@ -97,16 +113,31 @@ def to_saved_model(
         "prompt_length": prompt_length,
         "prompt": prompt,
         "atol": atol,
+        "jit_compile": jit_compile,
     }
     return export_to(SavedModel(), model, path, **options)
 
 
 class SavedModel(ExportTarget):
-    """A TensorFlow SavedModel with one signature; see `to_saved_model`."""
+    """A TensorFlow SavedModel with one signature or two; see `to_saved_model`."""
 
     format = "SavedModel"
 
-    def prepare(self, model, texts=None, inputs=None, prompt_length=None, prompt=None, atol=None):
+    def prepare(
+        self,
+        model,
+        texts=None,
+        inputs=None,
+        prompt_length=None,
+        prompt=None,
+        atol=None,
+        jit_compile=False,
+    ):
+        exported = self._prepared(model, texts, inputs, prompt_length, prompt, atol)
+        exported.options = {"jit_compile": jit_compile}
+        return exported
+
+    def _prepared(self, model, texts, inputs, prompt_length, prompt, atol):
         check_tensorflow("to_saved_model")
         kind = _kind(model)
         given = {"texts": texts, "inputs": inputs, "prompt_length": prompt_length, "prompt": prompt}
@@ -150,11 +181,20 @@ class SavedModel(ExportTarget):
         module.serve = tf.function(exported.__call__, autograph=False)
         with _separate(exported.tokenizers), recurrence_form(lambda layer: Form()):
             # Plain loops: the file must run where there is no GPU, too.
-            signature = module.serve.get_concrete_function(**specs)
-            tf.saved_model.save(module, str(path), signatures={_SIGNATURE: signature})
+            signatures = {_SIGNATURE: module.serve.get_concrete_function(**specs)}
+            if exported.options["jit_compile"]:
+                module.serve_xla = tf.function(exported.jit_compiled(), autograph=False)
+                signatures[_XLA_SIGNATURE] = module.serve_xla.get_concrete_function(**specs)
+            tf.saved_model.save(module, str(path), signatures=signatures)
 
     def run(self, exported, path):
-        return run_artifact(_RUN, path, exported.calls, what="run the SavedModel")
+        outputs, facts = run_artifact(_RUN, path, exported.calls, what="run the SavedModel")
+        compiled = [
+            {n: output.pop(f"{_XLA_SIGNATURE}/{n}") for n in _names(output)} for output in outputs
+        ]
+        if any(compiled):
+            exported.compare(f"The signature {_XLA_SIGNATURE} of the SavedModel", compiled)
+        return ArtifactRun(outputs, facts)
 
 
 _RUN = WORKERS / "run_saved_model.py"
@@ -186,6 +226,11 @@ def _check_arguments(kind, model, given):
                 f"`{name}` of to_saved_model is not for a {type(model).__name__}, which takes "
                 f"{sorted(allowed)}. Received: {name}={value!r}"
             )
+
+
+def _without_prefix(output, prefix):
+    """The arrays of a dict whose names begin with a prefix."""
+    return {n.removeprefix(prefix): value for n, value in output.items() if n.startswith(prefix)}
 
 
 def _separate(tokenizers):

@@ -74,6 +74,23 @@ def test_verify_finds_other_weights_and_other_names(exported):
         verify(path, classify, TEXTS)
 
 
+def demands_xla(signature):
+    functions = signature.graph.as_graph_def().library.function
+    return any(f.attr["_XlaMustCompile"].b for f in functions)
+
+
+def test_xla_is_a_second_signature_that_gives_the_same(tmp_path):
+    classify = new_classifier()
+    report = to_saved_model(classify, tmp_path / "1", texts=TEXTS, jit_compile=True)
+    signatures = tf.saved_model.load(tmp_path / "1").signatures
+    assert not demands_xla(signatures["serving_default"])
+    assert demands_xla(signatures["serving_xla"])
+    got = signatures["serving_xla"](texts=tf.constant(TEXTS))
+    np.testing.assert_allclose(got["probabilities"], classify.predict(TEXTS), atol=1e-5)
+    assert report.signatures["serving_xla"] == report.signatures["serving_default"]
+    assert report.latency > 0 and report.xla_latency > 0 and "compiled by XLA" in str(report)
+
+
 @pytest.mark.parametrize(
     "too_long", ["keep_first", pytest.param("keep_last", marks=pytest.mark.thorough)]
 )
