@@ -189,9 +189,7 @@ class SavedModel(ExportTarget):
 
     def run(self, exported, path):
         outputs, facts = run_artifact(_RUN, path, exported.calls, what="run the SavedModel")
-        compiled = [
-            {n: output.pop(f"{_XLA_SIGNATURE}/{n}") for n in _names(output)} for output in outputs
-        ]
+        compiled = [_without_prefix(output, f"{_XLA_SIGNATURE}/") for output in outputs]
         if any(compiled):
             exported.compare(f"The signature {_XLA_SIGNATURE} of the SavedModel", compiled)
         return ArtifactRun(outputs, facts)
