@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "inspection": {"layers", "stepping"},
     "saving": {"layers", "stepping", "data"},
     "generation": {"layers", "stepping", "inspection", "saving"},
-    "export": {"layers", "stepping", "inspection", "generation", "saving"},
+    "export": {"layers", "stepping", "inspection", "generation", "classification", "saving"},
     "classification": {"layers", "stepping", "generation", "saving"},
     "models": {"layers"},
     "training": {"layers", "stepping"},

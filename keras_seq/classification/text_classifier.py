@@ -88,7 +88,7 @@ class TextClassifier:
         self.too_long = too_long
         self.batch_size = batch_size
         self.pad_token = padding_id(model, name) or 0
-        self._gives_probabilities = final_softmax(model) is not None
+        self.gives_probabilities = final_softmax(model) is not None
         check_vocabulary("tokenizer", tokenizer, vocabulary_size(model, name))
 
     def __call__(self, texts):
@@ -128,7 +128,7 @@ class TextClassifier:
         rows = padded_rows(len(ids), self.batch_size)
         filled = np.concatenate([ids, np.repeat(ids[-1:], rows - len(ids), axis=0)])
         outputs = ops.cast(self.model.predict_on_batch(filled)[: len(ids)], "float32")
-        if not self._gives_probabilities:
+        if not self.gives_probabilities:
             outputs = ops.softmax(outputs, axis=-1)
         return ops.convert_to_numpy(outputs)
 

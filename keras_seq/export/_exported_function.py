@@ -46,6 +46,16 @@ class ExportedFunction:
         self.model, self.atol = model, atol
         self.calls, self.options = [], {}
 
+    @property
+    def keras_model(self):
+        """The `keras.Model` whose weights the artifact holds."""
+        return self.model
+
+    @property
+    def tokenizers(self):
+        """Tokenizers that the artifact holds."""
+        return []
+
     def specs(self):
         """Dict from input name to `(shape, dtype)`; an open dimension is `None`."""
         raise NotImplementedError
@@ -53,6 +63,12 @@ class ExportedFunction:
     def __call__(self, **inputs):
         """Dict from output name to tensor; in `keras.ops`, to be traced."""
         raise NotImplementedError
+
+    def jit_compiled(self):
+        """The same function with its computation compiled by XLA; to be traced by TensorFlow."""
+        import tensorflow as tf
+
+        return tf.function(self.__call__, autograph=False, jit_compile=True)
 
     def compare(self, what, outputs):
         """Compare outputs with the model's own call on the whole sequences.

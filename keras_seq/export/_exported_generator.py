@@ -52,6 +52,10 @@ class ExportedGenerator(ExportedFunction):
         for rows in rows_of_each:
             self.calls.append({name: value[rows] for name, value in arrays.items()})
 
+    @property
+    def keras_model(self):
+        return self.model.model
+
     def specs(self):
         inputs = self.model.stepper.graph.inputs
         specs = {name: (shape, inputs[name].dtype) for name, shape in self.shapes.items()}

@@ -127,9 +127,10 @@ def check_functional(model):
     """Raise unless `model` is a functional model without stateful layers."""
     if not is_functional(model):
         raise TypeError(
-            "What is exported must be a functional or built Sequential keras.Model, or a "
-            "keras_seq.generation.Generator (as a SavedModel a TextGenerator, too). Received: "
-            f"{type(model).__name__}"
+            "What is exported must be a functional or built Sequential keras.Model, a "
+            "keras_seq.generation.Generator, or as a SavedModel a "
+            "keras_seq.generation.TextGenerator or keras_seq.classification.TextClassifier. "
+            f"Received: {type(model).__name__}"
         )
     stateful = [layer.name for layer in layers_of(model) if getattr(layer, "stateful", False)]
     if stateful:

@@ -7,9 +7,15 @@ import numpy as np
 from keras_seq.export._compare_tokens import compare_tokens, target_time
 from keras_seq.export._exported_function import ExportedFunction, rows_of_calls
 from keras_seq.export._exported_generator import generate_latency
+from keras_seq.export._texts_to_ids import (
+    call_of,
+    check_tokenizer,
+    checked_texts,
+    padded_ids,
+    random_texts,
+)
 from keras_seq.export.report import ExportError
 from keras_seq.generation._exportable import check_exportable
-from keras_seq.layers._text import check_encodable
 
 
 class ExportedTexts(ExportedFunction):
@@ -31,50 +37,62 @@ class ExportedTexts(ExportedFunction):
                 "`generator`, from ids to ids, with a `prompt_length`."
             )
         target_time(model.generator, 1)
-        if isinstance(texts, (list, tuple)):
-            for i, text in enumerate(texts):
-                if isinstance(text, str):
-                    check_encodable(f"texts[{i}]", text)
-        texts = _random_texts(model) if texts is None else texts
-        self.inputs = {model.source_input: model.tokenize(texts)}
+        check_tokenizer("source_tokenizer", model.source_tokenizer)
+        if texts is None:
+            texts = random_texts(model.source_tokenizer, model.source_length)
+        self.inputs = {model.source_input: model.tokenize(checked_texts(texts))}
         self.texts = list(texts)
         parts = [self.texts[rows] for rows in rows_of_calls(len(self.texts))]
-        self.calls = [{"texts": np.array(json.dumps(part))} for part in parts]
+        self.calls = [call_of(part) for part in parts]
+
+    @property
+    def keras_model(self):
+        return self.model.generator.model
+
+    @property
+    def tokenizers(self):
+        return [self.model.source_tokenizer, self.model.target_tokenizer]
 
     def specs(self):
         return {"texts": ((None,), "string")}
 
     def __call__(self, texts):
+        return self._serve(texts, self._decode)
+
+    def jit_compiled(self):
+        """All but the tokenizers, which XLA does not know; few shapes are compiled."""
         import tensorflow as tf
 
-        generator = self.model.generator
-        source = self._padded_ids(texts)  # (B, S)
-        batch = tf.shape(source)[0]
-        start = tf.fill((batch, 1), np.int32(generator.start_token))
-        inputs = {self.model.source_input: tf.cast(source, "int32")}
-        tokens, scores, _ = generator.decode(
-            inputs, start, tf.ones((batch,), "int32"), 0, generator.max_length
+        decode = tf.function(self._decode, autograph=False, jit_compile=True)
+        return lambda texts: self._serve(texts, decode, few_widths=True)
+
+    def _serve(self, texts, decode, few_widths=False):
+        import tensorflow as tf
+
+        model = self.model
+        source = padded_ids(
+            model.source_tokenizer,
+            texts,
+            model.source_pad_token,
+            model.source_length,
+            width=model.fixed_width,
+            few_widths=few_widths,
         )
-        tokens = tokens[:, 1:]
-        ended = tf.reduce_any(tf.equal(tokens[..., None], generator.end_tokens), axis=-1)
+        tokens, scores = decode(source)
+        ended = tf.reduce_any(tf.equal(tokens[..., None], model.generator.end_tokens), axis=-1)
         ahead = tf.equal(tf.cumsum(tf.cast(ended, "int32"), axis=1), 0)
-        text = self.model.target_tokenizer.detokenize(tf.ragged.boolean_mask(tokens, ahead))
+        text = model.target_tokenizer.detokenize(tf.ragged.boolean_mask(tokens, ahead))
         return {"text": text, "tokens": tokens, "scores": scores}
 
-    def _padded_ids(self, texts):
-        """The ids (B, S) of texts, as `TextGenerator.tokenize` pads them."""
+    def _decode(self, source):
+        """New tokens (B, N) and scores (B,) for source ids (B, S)."""
         import tensorflow as tf
 
-        limit = self.model.source_length
-        empty = tf.equal(tf.strings.length(tf.strings.strip(texts)), 0)
-        checks = [tf.debugging.Assert(~tf.reduce_any(empty), ["texts must not be empty"])]
-        ids = self.model.source_tokenizer(texts)
-        if limit is not None:
-            message = f"texts must have at most {limit} tokens each"
-            fits = tf.reduce_all(ids.row_lengths() <= limit)
-            checks.append(tf.debugging.Assert(fits, [message]))
-        with tf.control_dependencies(checks):
-            return ids.to_tensor(self.model.source_pad_token)
+        generator, batch = self.model.generator, tf.shape(source)[0]
+        start = tf.fill((batch, 1), np.int32(generator.start_token))
+        inputs, lengths = {self.model.source_input: source}, tf.ones((batch,), "int32")
+        tokens, scores, _ = generator.decode(inputs, start, lengths, 0, generator.max_length)
+        return tokens[:, 1:], scores
 
     def compare(self, what, outputs):
         tokens, scores = (
@@ -95,17 +113,3 @@ class ExportedTexts(ExportedFunction):
     def model_latency(self):
         ((name, ids),) = self.inputs.items()
         return generate_latency(self.model.generator, [{name: row[None]} for row in ids[:20]])
-
-
-def _random_texts(text_generator, count=64):
-    """Texts of random tokens that the tokenizer reads back as something within the limit."""
-    rng = np.random.default_rng(0)
-    tokenizer = text_generator.source_tokenizer
-    size = tokenizer.vocabulary_size()
-    limit = text_generator.source_length or 16
-    rows = [rng.integers(4, size, size=1 + i % max(1, limit // 2)) for i in range(count)]
-    texts = [str(tokenizer.detokenize([int(t) for t in row])) for row in rows]
-    fitting = [t for t in texts if t.strip() and len(list(tokenizer([t])[0])) <= limit]
-    if not fitting:
-        raise ValueError("`texts` must be given: random ones do not fit this tokenizer.")
-    return fitting

@@ -21,8 +21,8 @@ class ArtifactRun(NamedTuple):
 
     Attributes:
         outputs: list of dicts from output name to array, one for each call.
-        facts: dict with what a report is to say of the artifact: `ops`, `signatures` and `latency`
-            (see `ExportReport`), each optional.
+        facts: dict with what a report is to say of the artifact: `ops`, `signatures`, `latency` and
+            `xla_latency` (see `ExportReport`), each optional.
 
     Example:
 

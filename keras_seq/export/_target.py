@@ -8,6 +8,7 @@ from keras_seq.export.report import ExportReport
 from keras_seq.saving._atomic_write import checked_path, size_of
 
 _TARGETS = {}
+_FACTS = ("ops", "signatures", "latency", "xla_latency")  # that a report takes from a run
 
 
 class ExportTarget:
@@ -214,6 +215,6 @@ def run_and_compare(target, exported, path):
         path=str(path),
         size=size_of(path),
         model_latency=exported.model_latency(),
-        **{name: facts[name] for name in ("ops", "signatures", "latency") if name in facts},
+        **{name: facts[name] for name in _FACTS if name in facts},
         **exported.compare(f"The {target.format} artifact", outputs),
     )

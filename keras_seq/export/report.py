@@ -27,7 +27,8 @@ class ExportReport:
         largest_difference: of scores (natural logarithms of probabilities), or of the outputs of a
             model, divided by the largest number of an output where that is above 1.
         atol: tolerance of `largest_difference`.
-        latency: median milliseconds of a call of the artifact.
+        latency: median milliseconds of a call of the artifact, on one thread.
+        xla_latency: the same of a SavedModel's signature that XLA compiles, where there is one.
         model_latency: the same of the Keras model's compiled graph, or of `Generator.generate`.
     """
 
@@ -44,6 +45,7 @@ class ExportReport:
     largest_difference: float = 0.0
     atol: float = 0.0
     latency: float = float("nan")
+    xla_latency: float = float("nan")
     model_latency: float = float("nan")
 
     @property
@@ -73,7 +75,8 @@ class ExportReport:
         what = "largest score difference" if self.tokens else "largest difference"
         rows.append((what, f"{self.largest_difference:.1e} (tolerance {self.atol:g})"))
         for name, latency in (
-            ("latency, one call", self.latency),
+            ("latency, one call, one thread", self.latency),
+            ("the same compiled by XLA", self.xla_latency),
             ("latency of the Keras model", self.model_latency),
         ):
             if latency == latency:  # not NaN

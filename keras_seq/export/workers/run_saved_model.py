@@ -1,9 +1,10 @@
-"""Call the one signature of a SavedModel with TensorFlow, without keras_seq, and time it.
+"""Call the signatures of a SavedModel with TensorFlow, without keras_seq, and time them.
 
 Usage: run_saved_model.py SAVED_MODEL_DIR INPUTS.npz OUTPUTS.npz
 
-The inputs are arrays named CALL:NAME, the calls numbered from 0; without any the signature is
-described and not run. Strings are a JSON list of them, in the inputs and in the outputs.
+The inputs are arrays named CALL:NAME, the calls numbered from 0; without any the signatures are
+described and not run. Strings are a JSON list of them, in the inputs and in the outputs. Outputs
+of the signature that XLA compiles, where there is one, are named CALL:serving_xla/NAME.
 """
 
 import collections
@@ -19,6 +20,10 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 REPEATS = 20
+DEFAULT, XLA = "serving_default", "serving_xla"
+
+tf.config.threading.set_intra_op_parallelism_threads(1)
+tf.config.threading.set_inter_op_parallelism_threads(1)
 
 path, inputs_path, outputs_path = sys.argv[1:]
 calls = collections.defaultdict(dict)
@@ -29,8 +34,7 @@ for key, value in np.load(inputs_path).items():
         import tensorflow_text  # noqa: F401
     calls[int(number)][name] = tf.constant(json.loads(str(value)) if strings else value)
 loaded = tf.saved_model.load(path)
-serve = loaded.signatures["serving_default"]
-_, inputs = serve.structured_input_signature
+signatures = {name: loaded.signatures[name] for name in (DEFAULT, XLA) if name in loaded.signatures}
 
 
 def spec(specs):
@@ -45,27 +49,39 @@ def array(tensor):
     return (tf.cast(tensor, tf.float32) if tensor.dtype == tf.bfloat16 else tensor).numpy()
 
 
+def line(serve):
+    """What a signature takes and gives."""
+    return f"{spec(serve.structured_input_signature[1])} -> {spec(serve.structured_outputs)}"
+
+
+def latency(serve, calls):
+    """Median milliseconds."""
+    times = []
+    for call in itertools.islice(itertools.cycle(calls), REPEATS):
+        began = time.perf_counter()
+        for value in serve(**call).values():
+            value.numpy()
+        times.append(time.perf_counter() - began)
+    return 1e3 * float(np.median(times))
+
+
+serve = signatures[DEFAULT]
 definition = serve.graph.as_graph_def()
 nodes = [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
 report = {
     "ops": dict(collections.Counter(node.op for node in nodes)),
-    "signatures": {"serving_default": f"{spec(inputs)} -> {spec(serve.structured_outputs)}"},
-    "inputs": {name: s.shape.as_list() for name, s in inputs.items()},
-}
-results = {
-    f"{number}:{name}": array(value)
-    for number, call in sorted(calls.items())
-    for name, value in serve(**call).items()
+    "signatures": {name: line(serve) for name, serve in signatures.items()},
+    "inputs": {n: s.shape.as_list() for n, s in serve.structured_input_signature[1].items()},
 }
 rows = {number: len(next(iter(call.values()))) for number, call in calls.items()}
 smallest = [calls[number] for number in sorted(calls) if rows[number] == min(rows.values())]
-times = []
-for call in itertools.islice(itertools.cycle(smallest), REPEATS):
-    began = time.perf_counter()
-    for value in serve(**call).values():
-        value.numpy()
-    times.append(time.perf_counter() - began)
-if times:
-    report["latency"] = 1e3 * float(np.median(times))
+results = {}
+for signature, serve in signatures.items():
+    prefix = "" if signature == DEFAULT else f"{signature}/"
+    for number, call in sorted(calls.items()):
+        for name, value in serve(**call).items():
+            results[f"{number}:{prefix}{name}"] = array(value)
+    if calls:
+        report["latency" if signature == DEFAULT else "xla_latency"] = latency(serve, smallest)
 assert "keras_seq" not in sys.modules, "the SavedModel must run without keras_seq"
 np.savez(outputs_path, report=json.dumps(report), **results)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_seq.data import train_tokenizer
-from keras_seq.export import ExportError, to_litert, to_saved_model, verify
+from keras_seq.export import ExportedModel, ExportError, to_litert, to_saved_model, verify
 from keras_seq.generation import Generator, TextGenerator
 from keras_seq.layers import GRU, LSTM
 from tests.export.wrong_step import step_without_state
@@ -130,6 +130,22 @@ def test_a_model_in_bfloat16_is_compared_on_the_users_inputs_and_again_later(tmp
     model.set_weights([-w for w in model.get_weights()])
     with pytest.raises(ExportError, match="`y` differs by"):
         verify(tmp_path / "1", model, inputs, atol=1e-2)
+
+
+def test_a_signature_for_xla_that_gives_other_numbers_is_refused(tmp_path, monkeypatch):
+    def wrong(exported):
+        return lambda **inputs: {name: y + 1 for name, y in exported(**inputs).items()}
+
+    monkeypatch.setattr(ExportedModel, "jit_compiled", wrong)
+    with pytest.raises(ExportError, match="The signature serving_xla of the SavedModel does not"):
+        to_saved_model(tagger(), tmp_path / "1", jit_compile=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.thorough
+def test_a_text_generator_runs_compiled_by_xla(translate, tmp_path):
+    report = to_saved_model(translate, tmp_path / "1", texts=SOURCES, jit_compile=True)
+    assert report.agrees and report.xla_latency > 0
 
 
 def test_a_generator_takes_ids_of_any_width_and_gives_tokens_and_scores(tmp_path):
