@@ -27,13 +27,14 @@ def to_saved_model(
     | of | inputs | outputs |
     |---|---|---|
     | a `TextGenerator` | `texts` (B,) strings | `text` (B,), `tokens` (B, N) int32, `scores` (B,) |
-    | a `Generator` | its model's context by name, `prompt` (B, P) int32 | `tokens`, `scores` |
+    | a `Generator` | its context by name, `prompt` (B, P), `seed` (2,) | `tokens`, `scores` |
     | a functional model | its inputs by name | its outputs by name |
 
     B, and every dimension that the model leaves open, are open. Of a `TextGenerator`, tokenizers,
     encoder and generation loop are inside, of a `Generator` the last two, with `tokens` as
     `Generator.generate` gives them. It runs without XLA, which TensorFlow Serving has off on a CPU.
-    An empty text, or one longer than the text generator's `source_length`, is an error of the call.
+    `seed`, of a sampler that draws, is that of `to_litert`. An empty text, or one longer than the
+    text generator's `source_length`, is an error of the call.
 
     It is written to a temporary place and run in a process of its own that imports TensorFlow (for
     texts TensorFlow Text, too: the tokenizers' operators, built into TensorFlow Serving) and not
