@@ -51,6 +51,13 @@ def to_litert(
     int32 and `scores` (B,) float32, as `Generator.generate`. Each token must be the one that the
     model's own call chooses, see `ExportReport`.
 
+    Where the sampler draws (`RandomSampler`, `TopKSampler`, `TopPSampler`, or your own with
+    `needs_seed`), `generate` also takes `seed` (2,) int32, for all rows of the call. It draws what
+    `Generator.generate(seed=n)` draws of the same rows if the seed is the two halves of n, the
+    lower 32 bits first: `np.array([n % 2**32, n >> 32], "uint32").view("int32")`; for n below 2^31
+    that is `[n, 0]`. The sampler's own `seed` is not in the file: a client that wants other tokens
+    at each call passes other seeds, by a clock or a counter.
+
     The file of a model has the signature `serve`, which takes the model's inputs by name and gives
     its outputs by name. With `streaming=True` the signature is `step`: it also takes `state_0`,
     `state_1`, ... and gives them back under the same names. A client begins with zeros and passes
@@ -149,9 +156,16 @@ class LiteRT(ExportTarget):
                 f"is none of a {type(model).__name__}. Pass what it was exported from."
             )
         if kind == "generator":
+            if ("seed" in shapes) != getattr(model.strategy, "needs_seed", False):
+                raise TypeError(
+                    f"The LiteRT file {str(path)!r} takes {'a' if 'seed' in shapes else 'no'} seed "
+                    f"and is none of a generator with {type(model.sampler).__name__}. Pass what it "
+                    "was exported from."
+                )
+            shapes.pop("seed", None)
+            batch_size = next(iter(shapes.values()))[0]
             length = shapes.pop("prompt", (None, None))[1]
             _check_names(path, shapes, model.stepper.context_inputs)
-            batch_size = next(iter(specs.values()))[0][0]
             atol = _SCORE_TOLERANCE if atol is None else atol
             return ExportedGenerator(model, shapes, length, batch_size, inputs, prompt, atol)
         names = ModelCall(model).names
