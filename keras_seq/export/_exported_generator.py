@@ -33,6 +33,7 @@ class ExportedGenerator(ExportedFunction):
     """
 
     signature = "generate"
+    texts = None  # the tokenizers that it carries
 
     def __init__(self, model, shapes, prompt_length, batch_size, inputs, prompt, atol):
         super().__init__(model, atol)
@@ -69,6 +70,24 @@ class ExportedGenerator(ExportedFunction):
     @property
     def keras_model(self):
         return self.model.model
+
+    def metadata(self):
+        generator = self.model
+        context = generator.stepper.context_inputs
+        padding = {name: generator.source_padding(name) for name in context}
+        metadata = {
+            "format": 1,
+            "kind": "generator",
+            "start_token": generator.start_token,
+            "end_tokens": list(map(int, generator.end_tokens)),
+            "pad_token": generator.pad_token,
+            "max_length": generator.max_length,
+            "padding": {**padding, "prompt": generator.pad_token},
+        }
+        if self.texts is None:
+            return metadata, {}
+        source = {"source_input": self.texts.text_generator.source_input}
+        return {**metadata, **source, "tokenizers": self.texts.folders}, self.texts.files
 
     def specs(self):
         inputs = self.model.stepper.graph.inputs
