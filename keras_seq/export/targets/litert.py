@@ -4,6 +4,7 @@ import importlib.util
 import pathlib
 import tempfile
 
+from keras_seq.export._digest import add_file_digest, check_file_digest
 from keras_seq.export._exported_generator import ExportedGenerator, check_prompt_length
 from keras_seq.export._exported_model import ExportedModel, check_functional
 from keras_seq.export._exported_stream import ExportedStream
@@ -187,6 +188,12 @@ class LiteRT(ExportTarget):
                 WORKERS / "convert_litert.py", folder, path, exported.signature,
                 quantize or "float32", what="convert the model to LiteRT",
             )  # fmt: skip
+
+    def add_digest(self, path):
+        add_file_digest(path)
+
+    def check_digest(self, path):
+        check_file_digest(path)
 
     def run(self, exported, path):
         run = run_artifact(_RUN, path, exported.calls, what="run the LiteRT file")
