@@ -114,6 +114,11 @@ class ExportedClassifier(ExportedFunction):
             "atol": self.atol,
         }
 
+    def both_outputs(self, outputs):
+        both = self._own_probabilities(), np.concatenate([o["probabilities"] for o in outputs])
+        names = np.array(self.model.class_names)
+        return tuple({"probabilities": p, "classes": names[p.argmax(axis=-1)]} for p in both)
+
     def _own_probabilities(self):
         """Of the model's own call on the classifier's ids, a batch of the classifier at a time."""
         size, parts, (name,) = self.model.batch_size, [], self.model_call.names

@@ -89,6 +89,17 @@ class ExportedFunction:
         """
         raise NotImplementedError
 
+    def both_outputs(self, outputs):
+        """What a metric is computed from.
+
+        Args:
+            outputs: of the artifact, see `compare`.
+
+        Returns:
+            `(own, artifact's)`: two dicts from output name to the values of all rows.
+        """
+        raise ValueError(f"`metric` of verify is not for a {type(self.model).__name__}.")
+
     def model_latency(self):
         """Median milliseconds of a call of the Keras model; NaN where it is not measured."""
         return float("nan")

@@ -6,8 +6,12 @@ import numpy as np
 from keras_seq.export._exported_function import ExportedFunction, median_milliseconds
 from keras_seq.export._model_call import ModelCall, layers_of
 from keras_seq.export._model_inputs import (
+    ALL_BUT_ONE,
+    LAST_TWO,
     LENGTHS,
     checked_arrays,
+    has_ids,
+    largest_length,
     model_shapes,
     random_arrays,
     split_rows,
@@ -41,7 +45,7 @@ class ExportedModel(ExportedFunction):
     exported = keras_seq.export.ExportedModel(model)
     outputs = [exported(**call) for call in exported.calls]  # of an artifact, in a target
     fields = exported.compare("The model itself", outputs)
-    assert fields["values"] == 8 * (13 + 2 * 5)  # two random calls, of 13 and of 5 steps
+    assert fields["values"] == 8 * (13 + 2 * 5 + 1)  # random calls, of 13, 5 and a single step
     ```
     """
 
@@ -59,13 +63,32 @@ class ExportedModel(ExportedFunction):
         self.calls = self.calls_of(self.whole)
 
     def random_sequences(self):
-        """Whole sequences to compare on: list of dicts of arrays."""
+        """Whole sequences to compare on: list of dicts of arrays.
+
+        Beside common ones a single step, as many as the model has positions for, and a row that is
+        padding but for its first id.
+        """
         open_time = any(None in shape[1:] for shape in self.shapes.values())
         lengths = LENGTHS if open_time else (None, None)
-        return [self.random(i, length, padded=True) for i, length in enumerate(lengths)]
+        sequences = [self.random(i, length, LAST_TWO) for i, length in enumerate(lengths)]
+        edges = []
+        if has_ids(self.model_call, self.shapes):
+            edges.append(self.random(0, lengths[0], ALL_BUT_ONE))
+        if open_time:
+            largest = largest_length(self.model_call, self.shapes)
+            edges += [self.random(0, n) for n in sorted({1, largest or 1} - set(lengths))]
+        return sequences + [arrays for arrays in edges if self._takes(arrays)]
 
-    def random(self, seed, length, padded):
-        return random_arrays(self.model_call, self.shapes, seed, length, padded)
+    def _takes(self, arrays):
+        """Whether the model itself gives numbers for an edge: some need more than one step."""
+        try:
+            outputs = self.model_call.run(arrays)
+        except Exception:  # of any layer
+            return False
+        return all(np.isfinite(y.astype("float32")).all() for y in outputs)
+
+    def random(self, seed, length, padding=None):
+        return random_arrays(self.model_call, self.shapes, seed, length, padding)
 
     def checked(self, inputs):
         return checked_arrays(self.model_call, self.shapes, inputs)
@@ -104,6 +127,17 @@ class ExportedModel(ExportedFunction):
             "largest_difference": largest,
             "atol": self.atol,
         }
+
+    def both_outputs(self, outputs):
+        own, have, each = [], [], len(outputs) // len(self.whole)
+        for row, arrays in enumerate(self.whole):
+            own.append(self.model_call.run(arrays))
+            parts = outputs[row * each : (row + 1) * each]
+            have.append([self.joined([part[name] for part in parts]) for name in self.output_names])
+        return tuple(
+            {n: np.concatenate([row[i] for row in rows]) for i, n in enumerate(self.output_names)}
+            for rows in (own, have)
+        )
 
     def difference(self, what, name, want, parts):
         """Largest difference of an output, relative to its largest number where above 1."""

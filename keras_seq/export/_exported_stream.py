@@ -8,6 +8,8 @@ from keras_seq.export._model_call import ModelCall
 from keras_seq.export._model_inputs import checked_arrays, model_shapes, random_arrays
 from keras_seq.export._stream_states import stream_states
 
+_LARGEST_NUMBER_OF_CHUNKS = 100
+
 
 class ExportedStream(ExportedModel):
     """A model that is called chunk after chunk: it also takes states, and gives the next ones.
@@ -42,13 +44,16 @@ class ExportedStream(ExportedModel):
         return self.shapes[self.names[0]][1]
 
     def random_sequences(self):
-        length = self.chunk_length and 3 * self.chunk_length
-        whole = [self.random(i, length or sum(LENGTHS), padded=False) for i in range(2)]
-        return [{n: a[:, : self.max_length] for n, a in arrays.items()} for arrays in whole]
+        """Two, of three chunks or up to the end of a stream that has one."""
+        chunk = self.chunk_length or 1
+        length = sum(LENGTHS) if self.chunk_length is None else 3 * chunk
+        if self.max_length is not None:
+            length = min(self.max_length, _LARGEST_NUMBER_OF_CHUNKS * chunk) // chunk * chunk
+        return [self.random(i, length) for i in range(2)]
 
-    def random(self, seed, length, padded):
+    def random(self, seed, length, padding=None):
         open_time = {n: (shape[0], None, *shape[2:]) for n, shape in self.shapes.items()}
-        return random_arrays(self.model_call, open_time, seed, length, padded)
+        return random_arrays(self.model_call, open_time, seed, length, padding)
 
     def checked(self, inputs):
         arrays = checked_arrays(self.model_call, self.shapes, inputs, whole_chunks=True)

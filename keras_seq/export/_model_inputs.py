@@ -4,9 +4,10 @@ import keras
 import numpy as np
 
 from keras_seq.generation._token_ids import check_ids
-from keras_seq.stepping._embeddings import positions, vocabulary_size
+from keras_seq.stepping._embeddings import padding_id, positions, vocabulary_size
 
 LENGTHS = (13, 5)  # of the sequences that are compared where the time is open
+LAST_TWO, ALL_BUT_ONE = slice(-2, None), slice(1, None)  # ids of a row that are padding
 
 
 def model_shapes(call, time=None, batch_size=None):
@@ -32,7 +33,21 @@ def model_shapes(call, time=None, batch_size=None):
     return shapes
 
 
-def random_arrays(call, shapes, seed, length, padded):
+def largest_length(call, shapes):
+    """How many time steps the model has positions for, or `None` where it takes any."""
+    known = [positions(call.model, name) for name in shapes]
+    return min((n for n in known if n is not None), default=None)
+
+
+def has_ids(call, shapes):
+    """Whether an input holds rows of ids, in which zeros may be padding."""
+    return any(
+        len(shape) == 2 and keras.backend.is_int_dtype(call.inputs[name].dtype)
+        for name, shape in shapes.items()
+    )
+
+
+def random_arrays(call, shapes, seed, length, padding=None):
     """Dict of random arrays; where the batch is open, `seed` + 1 rows.
 
     Args:
@@ -40,11 +55,11 @@ def random_arrays(call, shapes, seed, length, padded):
         shapes: dict from input name to shape.
         seed: int.
         length: T in place of open dimensions.
-        padded: whether the last row of ids ends with zeros.
+        padding: slice of the last row of ids that is padding, if the row has more than two.
     """
     rng, arrays = np.random.default_rng(seed), {}
     if length is not None:
-        length = min([length, *(positions(call.model, name) or length for name in shapes)])
+        length = min(length, largest_length(call, shapes) or length)
     for name, shape in shapes.items():
         rows = seed + 1 if shape[0] is None else shape[0]
         shape = [rows, *(length if n is None else n for n in shape[1:])]
@@ -52,8 +67,8 @@ def random_arrays(call, shapes, seed, length, padded):
         if keras.backend.is_int_dtype(dtype):
             limit = vocabulary_size(call.model, name) or 2
             arrays[name] = rng.integers(1 if limit > 1 else 0, limit, size=shape).astype(dtype)
-            if padded and len(shape) == 2 and shape[1] > 2:
-                arrays[name][-1, -2:] = 0
+            if padding is not None and len(shape) == 2 and shape[1] > 2:
+                arrays[name][-1, padding] = padding_id(call.model, name) or 0
         elif dtype == "bool":  # masks and resets
             arrays[name] = rng.random(size=shape) < 0.5
         else:

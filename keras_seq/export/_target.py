@@ -8,7 +8,7 @@ from keras_seq.export.report import ExportReport
 from keras_seq.saving._atomic_write import checked_path, size_of
 
 _TARGETS = {}
-_FACTS = ("ops", "signatures", "latency", "xla_latency")  # that a report takes from a run
+_FACTS = ("ops", "signatures", "latency", "xla_latency", "memory")  # that a report takes from a run
 
 
 class ExportTarget:
@@ -96,6 +96,12 @@ class ExportTarget:
             path: `pathlib.Path` where nothing exists yet.
         """
         raise NotImplementedError(f"{type(self).__name__} must define `write`.")
+
+    def add_digest(self, path):
+        """Put a checksum into the artifact that `write` wrote, where the format has a place."""
+
+    def check_digest(self, path):
+        """Raise `ExportError` if an artifact is not what its checksum says."""
 
     def run(self, exported, path):
         """Call the artifact at `path` with each of `exported.calls`, in a process of its own.
@@ -199,22 +205,30 @@ def export_to(target, model, path, **options):
     exported = target.prepare(model, **options)
     with atomic_write(path, target.recognizes) as temporary:
         target.write(exported, temporary)
+        target.add_digest(temporary)
         report = run_and_compare(target, exported, temporary)
     return dataclasses.replace(report, path=str(path))
 
 
-def run_and_compare(target, exported, path):
+def run_and_compare(target, exported, path, metric=None):
     """`ExportReport` of an artifact.
+
+    Args:
+        metric: see `verify`.
 
     Raises:
         ExportError: if it cannot be run or does not agree with the model.
     """
     outputs, facts = target.run(exported, path)
+    compared = exported.compare(f"The {target.format} artifact", outputs)
+    if metric is not None:
+        name = getattr(metric, "__name__", type(metric).__name__)
+        compared["metric"] = (name, *(float(metric(o)) for o in exported.both_outputs(outputs)))
     return ExportReport(
         format=target.format,
         path=str(path),
         size=size_of(path),
         model_latency=exported.model_latency(),
         **{name: facts[name] for name in _FACTS if name in facts},
-        **exported.compare(f"The {target.format} artifact", outputs),
+        **compared,
     )

@@ -5,27 +5,37 @@ from keras_seq.export.report import ExportError
 from keras_seq.saving._atomic_write import checked_path
 
 
-def verify(path, model, inputs=None, *, prompt=None, max_length=None, atol=None, target=None):
+def verify(
+    path, model, inputs=None, *, prompt=None, max_length=None, atol=None, target=None, metric=None
+):
     """Run an exported file or folder in a process of its own and compare it with its model.
 
-    As in the export, the outputs are compared with the model's own call on whole sequences.
+    First its bytes are compared with the checksum that the export wrote into it, so that a bit that
+    has flipped since is found also where the tolerance would hide it; then, as in the export, its
+    outputs with the model's own call on whole sequences.
 
     Args:
         path: of an artifact of `to_litert`, `to_saved_model` or another registered target.
-        model: the `Generator`, `keras.Model` or `TextGenerator` that was exported.
+        model: the `Generator`, `keras.Model`, `TextGenerator` or `TextClassifier` that was
+            exported.
         inputs: what to compare on: arrays, by name or one alone, of shapes that a LiteRT file
-            takes; a list of source strings for a `TextGenerator`. Random ones if `None`.
+            takes; a list of strings for a `TextGenerator` or `TextClassifier`. If `None` random
+            ones, with edges, see the export.
         prompt: (N, P) prompts, of a generator that takes them.
         max_length: that of the export, for a LiteRT file with `streaming=True`.
         atol: tolerance, see the export; the export's own if `None`.
         target: name of the registered target; found from the artifact if `None`.
+        metric: function of outputs on all of `inputs`, which gives a number: of a dict from output
+            name to array (a `TextClassifier`'s `probabilities` and `classes`, a `TextGenerator`'s
+            list `text`). It is computed for the model and the artifact: what int8 weights cost.
 
     Returns:
         `ExportReport`.
 
     Raises:
         TypeError, ValueError: if the artifact is none of such a model, or inputs do not fit it.
-        ExportError: if there is no artifact, it cannot be run, or it does not agree with the model.
+        ExportError: if there is no artifact, it is damaged, cannot be run, or does not agree with
+            the model.
 
     Example:
 
@@ -40,6 +50,11 @@ def verify(path, model, inputs=None, *, prompt=None, max_length=None, atol=None,
     assert keras_seq.export.verify("model.tflite", generator, ids).agrees
     ```
     """
+    if metric is not None and (inputs is None or not callable(metric)):
+        raise ValueError(
+            "`metric` of verify must be a function, and `inputs` the arrays or texts to compute it "
+            f"on. Received: metric={metric!r}, inputs={'None' if inputs is None else 'given'}"
+        )
     path = checked_path(path)
     if not path.exists():
         raise ExportError(f"There is nothing to verify at `path` {str(path)!r}.")
@@ -48,5 +63,6 @@ def verify(path, model, inputs=None, *, prompt=None, max_length=None, atol=None,
         raise ExportError(f"No export target knows the format of {str(path)!r}.")
     options = {"inputs": inputs, "prompt": prompt, "max_length": max_length, "atol": atol}
     options = {name: value for name, value in options.items() if value is not None}
+    target.check_digest(path)
     exported = target.prepare_existing(path, model, **options)
-    return run_and_compare(target, exported, path)
+    return run_and_compare(target, exported, path, metric)

@@ -27,8 +27,16 @@ class ExportReport:
         values: how many numbers of a model's outputs were compared.
         largest_difference: of scores (natural logarithms of probabilities), or of the outputs of a
             model, divided by the largest number of an output where that is above 1.
+        metric: `(name, of the model, of the artifact)`, where `verify` is given one.
         atol: tolerance of `largest_difference`.
         latency: median milliseconds of a call of the artifact, on one thread.
+        custom_ops: of a description (`python -m keras_seq.export FILE`): operators that are not
+            built into LiteRT or TensorFlow; `None` where it is not known.
+        latencies: of a description: dict from signature to median milliseconds of a call on random
+            inputs on one thread, or to the reason why there are none.
+        memory: bytes that a LiteRT file takes when it runs: how much the memory of the process that
+            runs it grows, arenas and copies of weights, the mapped file itself not counted. On
+            Linux, to some 100 KB.
         xla_latency: the same of a SavedModel's signature that XLA compiles, where there is one.
         model_latency: the same of the Keras model's compiled graph, or of `Generator.generate`.
     """
@@ -46,8 +54,12 @@ class ExportReport:
     largest_difference: float = 0.0
     atol: float = 0.0
     min_agreement: float = 1.0
+    metric: tuple = ()
     latency: float = float("nan")
     xla_latency: float = float("nan")
+    custom_ops: list | None = None
+    latencies: dict = dataclasses.field(default_factory=dict)
+    memory: float = float("nan")
     model_latency: float = float("nan")
 
     @property
@@ -67,8 +79,26 @@ class ExportReport:
             names = ", ".join(f"{name} {count}" for name, count in shown[:6])
             more = ", ..." if len(shown) > 6 else ""
             rows.append(("operators", f"{len(self.ops)} kinds: {names}{more}"))
+        if self.custom_ops is not None:
+            rows.append(("not built in", ", ".join(self.custom_ops) or "none"))
         rows += [(f"signature {name}", line) for name, line in self.signatures.items()]
-        rows.append(("inputs compared", f"{self.inputs:,}"))
+        rows += self._comparison()
+        for name, latency in (
+            ("latency, one call, one thread", self.latency),
+            ("the same compiled by XLA", self.xla_latency),
+            ("latency of the Keras model", self.model_latency),
+            *((f"latency of {name}, random inputs", t) for name, t in self.latencies.items()),
+        ):
+            if latency == latency:  # not NaN
+                rows.append((name, latency if isinstance(latency, str) else f"{latency:.2f} ms"))
+        if self.memory == self.memory:
+            rows.append(("memory when run", readable_size(self.memory)))
+        return rows
+
+    def _comparison(self):
+        if not self.tokens + self.values:  # a description
+            return []
+        rows = [("inputs compared", f"{self.inputs:,}")]
         if self.tokens:
             ties = f" ({self.near_ties:,} near ties)" if self.near_ties else ""
             rows.append(("tokens equal", f"{self.tokens_equal:,} of {self.tokens:,}{ties}"))
@@ -76,13 +106,9 @@ class ExportReport:
             rows.append(("numbers compared", f"{self.values:,}"))
         what = "largest score difference" if self.tokens else "largest difference"
         rows.append((what, f"{self.largest_difference:.1e} (tolerance {self.atol:g})"))
-        for name, latency in (
-            ("latency, one call, one thread", self.latency),
-            ("the same compiled by XLA", self.xla_latency),
-            ("latency of the Keras model", self.model_latency),
-        ):
-            if latency == latency:  # not NaN
-                rows.append((name, f"{latency:.2f} ms"))
+        if self.metric:
+            name, model, artifact = self.metric
+            rows.append((name, f"{artifact:.5g} (of the Keras model {model:.5g})"))
         return rows
 
     def __str__(self):
@@ -94,7 +120,7 @@ class ExportReport:
 def readable_size(size):
     """Bytes with a unit: "517 B", "36.2 KB", "5.4 MB"."""
     if size < 1000:
-        return f"{size} B"
+        return f"{size:.0f} B"
     for unit in ("KB", "MB", "GB"):
         size /= 1000
         if size < 1000 or unit == "GB":

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import types
 
-_FORKED = ("convert_litert.py", "run_saved_model.py")  # other scripts are started as for users
+# Other scripts are started as for users.
+_FORKED = ("convert_litert.py", "run_saved_model.py", "describe_saved_model.py")
 
 
 class ForkingServer:

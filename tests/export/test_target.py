@@ -1,11 +1,12 @@
 import pathlib
 import re
 
+import keras
 import numpy as np
 import pytest
 
 import keras_seq
-from keras_seq.export import ExportError, ExportTarget, register_target, to, verify
+from keras_seq.export import ExportedModel, ExportError, ExportTarget, register_target, to, verify
 from keras_seq.export import _target as targets
 
 PAGE = pathlib.Path(keras_seq.__file__).parent.parent / "docs" / "extending" / "export.md"
@@ -28,7 +29,7 @@ def page():
 
 
 def test_the_page_about_targets_runs_with_public_names_in_a_few_lines(page, capsys):
-    assert page["report"].agrees and page["report"].values == 8 * (13 + 2 * 5)
+    assert page["report"].agrees and page["report"].values == 8 * (13 + 2 * 5 + 1)
     exec(compile(BLOCKS[-1], str(PAGE), "exec"), page)
     assert "does not agree with the Keras model's own call: `y` differs" in capsys.readouterr().out
     left = {path.name for path in pathlib.Path().iterdir()}
@@ -53,6 +54,11 @@ def test_verify_finds_a_registered_target_and_other_weights(page):
 def test_inputs_of_the_user_are_compared_on(page):
     x = np.random.default_rng(0).normal(size=(3, 7, 4)).astype("float32")
     assert to("archive", page["model"], "m.npz", inputs=x).values == 3 * 7 * 8
+    report = verify("m.npz", page["model"], x, metric=lambda outputs: outputs["y"].mean())
+    mean = float(page["model"](x).numpy().mean())
+    np.testing.assert_allclose(report.metric[1:], [mean, mean], atol=1e-6)
+    with pytest.raises(ValueError, match="`metric` of verify must be a function, and `inputs`"):
+        verify("m.npz", page["model"], metric=np.mean)
     with pytest.raises(ValueError, match="must fit the exported shape"):
         to("archive", page["model"], "m.npz", inputs=x[..., :2])
 
@@ -77,3 +83,17 @@ def test_what_is_no_target_is_refused():
         register_target("none", ExportTarget())
     with pytest.raises(ValueError, match=r"`target` must be one of .*'litert', .*'saved_"):
         to("pmml", None, "m.pmml")
+
+
+def test_random_inputs_have_edges():
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    x = keras_seq.layers.PositionalEmbedding(9, 4, sequence_length=20)(ids)
+    calls = [call["ids"] for call in ExportedModel(keras.Model(ids, x)).calls]
+    assert {ids.shape[1] for ids in calls} == {13, 5, 1, 20}
+    assert any((ids[-1] > 0).tolist() == [True] + [False] * 12 for ids in calls)
+
+
+def test_an_edge_that_the_model_itself_does_not_take_is_left_out():
+    x = keras.Input((None, 4), name="x")
+    model = keras.Model(x, keras.layers.Conv1D(2, kernel_size=3)(x))
+    assert [call["x"].shape[1] for call in ExportedModel(model).calls] == [13, 5]

@@ -5,6 +5,7 @@ import pathlib
 import tempfile
 
 from keras_seq.export._carried_texts import CarriedTexts
+from keras_seq.export._digest import add_file_digest, check_file_digest
 from keras_seq.export._exported_generator import ExportedGenerator, check_prompt_length
 from keras_seq.export._exported_model import ExportedModel, check_functional
 from keras_seq.export._exported_stream import ExportedStream
@@ -223,6 +224,12 @@ class LiteRT(ExportTarget):
         metadata, files = exported.metadata()
         if metadata:
             add_metadata(path, metadata, files)
+
+    def add_digest(self, path):
+        add_file_digest(path)
+
+    def check_digest(self, path):
+        check_file_digest(path)
 
     def run(self, exported, path):
         run = run_artifact(_RUN, path, exported.calls, what="run the LiteRT file")

@@ -3,6 +3,7 @@
 import contextlib
 
 from keras_seq.classification.text_classifier import TextClassifier
+from keras_seq.export._digest import add_folder_digests, check_folder_digests
 from keras_seq.export._exported_classifier import ExportedClassifier
 from keras_seq.export._exported_generator import ExportedGenerator, check_prompt_length
 from keras_seq.export._exported_model import ExportedModel, check_functional
@@ -69,7 +70,8 @@ def to_saved_model(
             the tokenizer's vocabulary if `None`, one of a single token and one of as many as are
             allowed among them.
         inputs: of the others: arrays to compare on, a dict by name or one array; random ones if
-            `None`.
+            `None`, of a model also a single step, the most that it has positions for, and a row
+            that is padding but for its first id.
         prompt_length: of a generator: P, the width of the prompt. `None`: the start token begins.
         prompt: of a generator: (N, P) prompts to compare on, random ones if `None`.
         atol: tolerance of scores (natural logarithms), 1e-3 if `None`; of a model's outputs,
@@ -186,6 +188,12 @@ class SavedModel(ExportTarget):
                 module.serve_xla = tf.function(exported.jit_compiled(), autograph=False)
                 signatures[_XLA_SIGNATURE] = module.serve_xla.get_concrete_function(**specs)
             tf.saved_model.save(module, str(path), signatures=signatures)
+
+    def add_digest(self, path):
+        add_folder_digests(path)
+
+    def check_digest(self, path):
+        check_folder_digests(path)
 
     def run(self, exported, path):
         outputs, facts = run_artifact(_RUN, path, exported.calls, what="run the SavedModel")

@@ -1,6 +1,7 @@
 """What the LiteRT worker tells of a file; a script's own folder is on its path."""
 
 import collections
+import pathlib
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -19,6 +20,20 @@ def read_file(content):
     ops = collections.Counter(names[op.opcodeIndex] for g in model.subgraphs for op in g.operators)
     types = {tensor.type for g in model.subgraphs for tensor in g.tensors}
     return ops, schema.TensorType.INT8 in types
+
+
+def anonymous_memory():
+    """Bytes of this process that no file stands behind; `None` where the system does not tell.
+
+    What a LiteRT file adds to it are its arenas and the copies of weights that kernels make; the
+    file itself is mapped, and the system may drop its pages. LiteRT for Python does not tell the
+    size of its arenas.
+    """
+    try:
+        status = pathlib.Path("/proc/self/status").read_text(encoding="ascii")
+        return 1024 * int(status.split("RssAnon:")[1].split()[0])
+    except (OSError, IndexError):
+        return None
 
 
 def shapes(details):

@@ -109,7 +109,7 @@ def tagger():
 def test_a_model_takes_any_batch_and_time_and_gives_its_outputs_by_name(tmp_path):
     model = tagger()
     report = to_saved_model(model, tmp_path / "tagger" / "1")
-    assert report.agrees and report.values == 13 * (13 + 2 * 5) and report.atol == 1e-5
+    assert report.agrees and report.values == 13 * (13 + 2 * 5 + 13 + 1) and report.atol == 1e-5
     line = report.signatures["serving_default"]
     assert line == (
         "ids int32[None, None] -> features float32[None, None, 8], tags float32[None, None, 5]"

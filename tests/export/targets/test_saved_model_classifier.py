@@ -1,3 +1,5 @@
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -63,10 +65,17 @@ def test_what_the_classifier_refuses_is_an_error_of_the_call(text, message, expo
         new_classifier(sequence_length=6)(["a", text])
 
 
-def test_verify_finds_other_weights_and_other_names(exported):
+def test_verify_computes_a_metric_and_finds_other_weights_and_other_names(exported):
     path, _ = exported
     classify = new_classifier(sequence_length=6)
-    assert verify(path, classify, TEXTS).inputs == len(TEXTS)
+
+    def is_good(outputs):
+        return (outputs["classes"] == "good").mean()
+
+    report = verify(path, classify, TEXTS, metric=is_good)
+    share = np.mean([name == "good" for name in classify(TEXTS)])
+    assert report.inputs == len(TEXTS) and report.metric == ("is_good", share, share)
+    assert "is_good" in str(report)
     with pytest.raises(ExportError, match="gives the class"):
         verify(path, TextClassifier(classify.model, classify.tokenizer, NAMES[::-1]), TEXTS)
     classify.model.set_weights([-w for w in classify.model.get_weights()])
@@ -102,6 +111,17 @@ def test_a_model_of_fixed_width_that_ends_in_a_softmax_cuts_longer_texts(too_lon
     classify = TextClassifier(shaken(keras.Model(ids, x)), tokenizer, NAMES, too_long=too_long)
     report = to_saved_model(classify, tmp_path / "1", texts=TEXTS)
     assert report.agrees and report.inputs == len(TEXTS)
+
+
+@pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.data-00000-of-00001"])
+def test_verify_finds_a_flipped_bit(name, exported, tmp_path):
+    path, classify = tmp_path / "1", new_classifier(sequence_length=6)
+    shutil.copytree(exported[0], path)
+    content = bytearray((path / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (path / name).write_bytes(content)
+    with pytest.raises(ExportError, match=f"is damaged, in the file '{name}'"):
+        verify(path, classify, TEXTS)
 
 
 def traced_ids(tokenizer, texts, **options):

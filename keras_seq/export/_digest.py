@@ -1,0 +1,71 @@
+"""Checksums that artifacts carry: a bit that flips later is found, in whatever it lies.
+
+The tolerance of a comparison, wide where weights are int8, may hide a changed weight.
+"""
+
+import hashlib
+import pathlib
+import re
+
+from keras_seq.export.report import ExportError
+
+# At the end of a file, where readers that follow offsets, as LiteRT, do not look.
+_TRAILER = b"\nkeras_seq sha256 %s\n"
+_AT_END = re.compile(rb"\nkeras_seq sha256 ([0-9a-f]{64})\n\Z")
+_LENGTH = len(_TRAILER % (b"0" * 64))
+# In a folder: what `sha256sum --check` reads. TensorFlow leaves `assets.extra` alone.
+_LIST = pathlib.PurePosixPath("assets.extra/keras_seq.sha256")
+
+
+def add_file_digest(path):
+    """Append the checksum of a file to it."""
+    digest = _sha256(path)
+    with open(path, "ab") as file:
+        file.write(_TRAILER % digest.encode())
+
+
+def check_file_digest(path):
+    """Raise `ExportError` if a file is not what its checksum says; one without is left alone."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        file.seek(max(0, size - _LENGTH))
+        found = _AT_END.search(file.read())
+    if found and _sha256(path, size - _LENGTH) != found[1].decode():
+        raise ExportError(f"{str(path)!r} is damaged: {_DAMAGED}")
+
+
+def add_folder_digests(path):
+    """Write the checksums of all files of a folder into it."""
+    files = sorted(p for p in path.rglob("*") if p.is_file())
+    lines = [f"{_sha256(file)}  {file.relative_to(path).as_posix()}\n" for file in files]
+    listed = path / _LIST
+    listed.parent.mkdir(exist_ok=True)
+    listed.write_text("".join(lines), encoding="utf-8")
+
+
+def check_folder_digests(path):
+    """As `check_file_digest` of a folder. Files that were added, say for warm-up, do not matter."""
+    listed = path / _LIST
+    if not listed.is_file():
+        return
+    for line in listed.read_text(encoding="utf-8", errors="replace").splitlines():
+        digest, _, name = line.partition("  ")
+        file = path / name
+        if not file.is_file():
+            raise ExportError(f"{str(path)!r} is damaged: its file {name!r} is missing.")
+        if _sha256(file) != digest:
+            raise ExportError(f"{str(path)!r} is damaged, in the file {name!r}: {_DAMAGED}")
+
+
+_DAMAGED = "its bytes are not those that were exported, by the checksum in it. Export it again."
+
+
+def _sha256(path, size=None):
+    """Of a file's first `size` bytes, or of all."""
+    digest = hashlib.sha256()
+    left = path.stat().st_size if size is None else size
+    with open(path, "rb") as file:
+        while block := file.read(min(left, 1 << 20)):
+            digest.update(block)
+            left -= len(block)
+    return digest.hexdigest()

@@ -1,0 +1,69 @@
+import subprocess
+
+import pytest
+
+from keras_seq.export import ExportError
+from keras_seq.export._digest import (
+    add_file_digest,
+    add_folder_digests,
+    check_file_digest,
+    check_folder_digests,
+)
+
+
+def flip_bit(path, position):
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("size", [0, 1, 5_000_000])
+def test_a_flipped_bit_of_a_file_is_found_wherever_it_lies(size, tmp_path):
+    path = tmp_path / "m.tflite"
+    content = bytes(i % 251 for i in range(size))
+    path.write_bytes(content)
+    add_file_digest(path)
+    check_file_digest(path)
+    assert path.read_bytes().startswith(content)
+    for position in (*range(0, size, size // 3 or 1), -10):  # the last one in the checksum itself
+        flip_bit(path, position)
+        with pytest.raises(ExportError, match="is damaged"):
+            check_file_digest(path)
+        flip_bit(path, position)
+    check_file_digest(path)
+
+
+def folder(tmp_path):
+    path = tmp_path / "1"
+    (path / "variables").mkdir(parents=True)
+    (path / "saved_model.pb").write_bytes(b"graph")
+    (path / "variables" / "variables.data").write_bytes(b"weights")
+    add_folder_digests(path)
+    return path
+
+
+def test_a_flipped_bit_or_a_missing_file_of_a_folder_is_found(tmp_path):
+    path = folder(tmp_path)
+    check_folder_digests(path)
+    for name in ("saved_model.pb", "variables/variables.data"):
+        flip_bit(path / name, 2)
+        with pytest.raises(ExportError, match=f"is damaged, in the file '{name}'"):
+            check_folder_digests(path)
+        flip_bit(path / name, 2)
+    (path / "assets.extra" / "tf_serving_warmup_requests").write_text("added later")
+    check_folder_digests(path)
+    (path / "saved_model.pb").unlink()
+    with pytest.raises(ExportError, match="'saved_model.pb' is missing"):
+        check_folder_digests(path)
+
+
+def test_the_checksums_of_a_folder_are_those_of_sha256sum(tmp_path):
+    command = ["sha256sum", "--check", "assets.extra/keras_seq.sha256"]
+    assert subprocess.run(command, cwd=folder(tmp_path), capture_output=True).returncode == 0
+
+
+def test_what_has_no_checksum_is_left_alone(tmp_path):
+    path = tmp_path / "m.tflite"
+    path.write_bytes(b"x" * 200)
+    check_file_digest(path)
+    check_folder_digests(tmp_path)
