@@ -18,10 +18,11 @@ if "--quick" in sys.argv:  # where XLA compiles for longer than it runs what it 
     os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 import keras_seq
+from keras_seq.classification import TextClassifier
+from keras_seq.generation import TextGenerator
 
 # Options that change nothing about what is trained.
 _NOT_OF_TRAINING = {"output", "data_dir", "retrain", "export", "quick"}
@@ -241,8 +242,8 @@ def export(options, model, *, inputs=None, name="model", saved_model="1", **argu
     """Write `model` as a SavedModel and as a LiteRT file; print what comparing them gave.
 
     Args:
-        model: a functional `keras.Model`, a `Generator` or a `TextGenerator`.
-        inputs: what to compare on: arrays, or a list of texts of a `TextGenerator`.
+        model: a functional `keras.Model`, `Generator`, `TextGenerator` or `TextClassifier`.
+        inputs: what to compare on: arrays, or a list of texts of the last two.
         name: of the LiteRT file.
         saved_model: folder of the SavedModel, in `options.output`.
         **arguments: of `keras_seq.export.to_litert`.
@@ -254,24 +255,16 @@ def export(options, model, *, inputs=None, name="model", saved_model="1", **argu
         return []
     print("\nExporting, and comparing with the Keras model ...")
     saved_model, litert = options.output / saved_model, options.output / f"{name}.tflite"
-    if isinstance(model, keras_seq.generation.TextGenerator):
-        reports = [keras_seq.export.to_saved_model(model, saved_model, texts=inputs)]
-        inputs = None if inputs is None else _padded_ids(model, inputs)
-        model, arguments = model.generator, {"source_length": model.source_length, **arguments}
-    else:
-        prompts = {k: v for k, v in arguments.items() if k in ("prompt", "prompt_length")}
-        reports = [keras_seq.export.to_saved_model(model, saved_model, inputs=inputs, **prompts)]
+    classifies = isinstance(model, TextClassifier)
+    compared = {"texts" if classifies or isinstance(model, TextGenerator) else "inputs": inputs}
+    prompts = {k: v for k, v in arguments.items() if k in ("prompt", "prompt_length")}
+    reports = [keras_seq.export.to_saved_model(model, saved_model, **compared, **prompts)]
+    if classifies:  # LiteRT gets what the tokenizer makes
+        model, inputs = model.model, model.tokenize(inputs)
     reports.append(keras_seq.export.to_litert(model, litert, inputs=inputs, **arguments))
     for each in reports:
         print(f"\n{each}")
     return reports
-
-
-def _padded_ids(translator, texts):
-    """The ids (N, S) of texts, as wide as the translator's sources may be."""
-    ids = translator.tokenize(texts)
-    width = ((0, 0), (0, translator.source_length - ids.shape[1]))
-    return np.pad(ids, width, constant_values=translator.source_pad_token)
 
 
 def _settings_hash(options):

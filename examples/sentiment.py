@@ -170,9 +170,8 @@ def main(command_line=None):
         figures[f"test accuracy of {name}"] = model.evaluate(data.test, verbose=0)[1]
     experiment.report(options, figures, seconds=seconds)
     predict(options, data, models)
-    model = models[options.models[0]]
-    ids = classifier_of(data, model).tokenize(data.texts["validation"][:8])
-    experiment.export(options, model, inputs=ids)
+    classifier = classifier_of(data, models[options.models[0]])
+    experiment.export(options, classifier, inputs=data.texts["validation"][:8])
     return figures
 
 

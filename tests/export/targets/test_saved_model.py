@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_seq.data import train_tokenizer
-from keras_seq.export import ExportedModel, ExportError, to_litert, to_saved_model, verify
+from keras_seq.export import ExportedModel, ExportError, to_saved_model, verify
 from keras_seq.generation import Generator, TextGenerator
 from keras_seq.layers import GRU, LSTM
 from tests.export.wrong_step import step_without_state
@@ -211,6 +211,4 @@ def test_what_cannot_be_exported_is_refused_before_any_work(translate, tmp_path)
     translate.generator = Generator(translate.generator.model, 8, 2, 3, sampler="random")
     with pytest.raises(ValueError, match="RandomSampler, which draws, cannot be exported"):
         to_saved_model(translate, tmp_path / "1")
-    with pytest.raises(TypeError, match="export its `generator`"):
-        to_litert(translate, tmp_path / "m.tflite")
     assert not list(tmp_path.iterdir())
