@@ -29,6 +29,8 @@ PACKAGES = (
     "training",
 )
 NEED_TENSORFLOW = ("data", "export", "training.chunks", "training.resume")
+# Packages of extras that may be missing, by what stands in code that needs them.
+OPTIONAL = {"ctranslate2": "ctranslate2", "onnx": "onnxruntime"}
 FENCE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
@@ -72,12 +74,19 @@ def test_every_public_name_says_what_it_is(name):
     assert name in EXAMPLES or name in WITHOUT_EXAMPLE, f"keras_seq.{name} has no example"
 
 
+def skip_without_packages(code):
+    for word, package in OPTIONAL.items():
+        if word in code:
+            pytest.importorskip(package, reason=f"needs {package}, which is not installed")
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_example_in_the_docstring_runs(name, tmp_path, monkeypatch):
     code = EXAMPLES[name]
     needs = name.startswith(NEED_TENSORFLOW) or "keras_seq.data" in code
     if needs and keras.backend.backend() != "tensorflow":
         pytest.skip("needs TensorFlow")
+    skip_without_packages(code)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TFDS_DATA_DIR", os.fspath(tmp_path))
     exec(compile(code, f"<example of {name}>", "exec"), {"__name__": "example"})
@@ -101,6 +110,7 @@ ON_THEIR_OWN = [n for n in BLOCKS if not n.startswith(ELSEWHERE)]
 @pytest.mark.parametrize("name", ON_THEIR_OWN)
 @pytest.mark.needs_tensorflow(reason="pages show data and export, too")
 def test_each_block_of_a_page_runs_on_its_own(name, tmp_path, monkeypatch):
+    skip_without_packages(BLOCKS[name])
     monkeypatch.chdir(tmp_path)
     exec(compile(BLOCKS[name], f"<{name}>", "exec"), {"__name__": "example"})
     if name == "README.md 1":

@@ -8,6 +8,7 @@ from keras_seq.export._process import ArtifactRun, run_artifact, run_script
 from keras_seq.export._target import ExportTarget, register_target, to
 from keras_seq.export._verify import verify
 from keras_seq.export.report import ExportError, ExportReport
+from keras_seq.export.targets.ctranslate2 import to_ctranslate2
 from keras_seq.export.targets.litert import to_litert
 from keras_seq.export.targets.saved_model import to_saved_model
 from keras_seq.generation._engines import register_engine
@@ -26,6 +27,7 @@ __all__ = [
     "run_artifact",
     "run_script",
     "to",
+    "to_ctranslate2",
     "to_litert",
     "to_saved_model",
     "verify",

@@ -56,6 +56,10 @@ class ExportedFunction:
         """Tokenizers that the artifact holds."""
         return []
 
+    def metadata(self):
+        """`(metadata, files)` that an artifact carries; see `keras_seq.runtime._metadata`."""
+        return {}, {}
+
     def specs(self):
         """Dict from input name to `(shape, dtype)`; an open dimension is `None`."""
         raise NotImplementedError

@@ -4,6 +4,7 @@ import numpy as np
 from keras import ops
 
 from keras_seq.export._compare_tokens import compare_tokens, target_time
+from keras_seq.export._draws import Draws
 from keras_seq.export._exported_function import (
     ExportedFunction,
     median_milliseconds,
@@ -11,11 +12,14 @@ from keras_seq.export._exported_function import (
 )
 from keras_seq.export._generator_inputs import comparison_inputs, open_shapes, widths
 from keras_seq.generation._exportable import check_exportable
+from keras_seq.generation.samplers._random_numbers import seed_of_words, seed_words
 from keras_seq.layers._arguments import check_positive
+
+_FIRST_SEED = 2**40 + 1  # both words count
 
 
 class ExportedGenerator(ExportedFunction):
-    """The generation loop: context and prompt in, tokens and scores out.
+    """The generation loop: context, prompt and seed in, tokens and scores out.
 
     Args:
         model: a `keras_seq.generation.Generator`.
@@ -29,10 +33,18 @@ class ExportedGenerator(ExportedFunction):
     """
 
     signature = "generate"
+    texts = None  # the tokenizers that it carries
 
     def __init__(self, model, shapes, prompt_length, batch_size, inputs, prompt, atol):
         super().__init__(model, atol)
-        check_exportable(model)
+        check_exportable(model, takes_seed=True)
+        self.draws = getattr(model.strategy, "needs_seed", False)
+        taken = {"prompt", "seed"} & set(model.stepper.context_inputs)
+        if taken:
+            raise ValueError(
+                f"The model's context inputs must not be named {sorted(taken)}, which the file "
+                "takes beside them. Rename them."
+            )
         target_time(model, prompt_length or 1)
         self.prompt_length, self.batch_size = prompt_length, batch_size
         self.shapes = open_shapes(model) if shapes is None else shapes
@@ -51,20 +63,44 @@ class ExportedGenerator(ExportedFunction):
             ]
         for rows in rows_of_each:
             self.calls.append({name: value[rows] for name, value in arrays.items()})
+        if self.draws:
+            for number, call in enumerate(self.calls):
+                call["seed"] = seed_words(_FIRST_SEED + number)
 
     @property
     def keras_model(self):
         return self.model.model
+
+    def metadata(self):
+        generator = self.model
+        context = generator.stepper.context_inputs
+        padding = {name: generator.source_padding(name) for name in context}
+        metadata = {
+            "format": 1,
+            "kind": "generator",
+            "start_token": generator.start_token,
+            "end_tokens": list(map(int, generator.end_tokens)),
+            "pad_token": generator.pad_token,
+            "max_length": generator.max_length,
+            "padding": {**padding, "prompt": generator.pad_token},
+        }
+        if self.texts is None:
+            return metadata, {}
+        source = {"source_input": self.texts.text_generator.source_input}
+        return {**metadata, **source, "tokenizers": self.texts.folders}, self.texts.files
 
     def specs(self):
         inputs = self.model.stepper.graph.inputs
         specs = {name: (shape, inputs[name].dtype) for name, shape in self.shapes.items()}
         if self.prompt_length is not None:
             specs["prompt"] = ((self.batch_size, self.prompt_length), "int32")
+        if self.draws:
+            specs["seed"] = ((2,), "int32")
         return specs
 
     def __call__(self, **inputs):
-        generator, prompt = self.model, inputs.pop("prompt", None)
+        generator = self.model
+        prompt, seed = inputs.pop("prompt", None), inputs.pop("seed", None)
         if prompt is None:
             batch = self.batch_size or ops.shape(next(iter(inputs.values())))[0]
             ids = ops.full((batch, 1), generator.start_token, dtype="int32")
@@ -73,7 +109,9 @@ class ExportedGenerator(ExportedFunction):
             ids = prompt
             filled = ops.not_equal(ids, generator.pad_token)
             lengths = ops.sum(ops.cast(filled, "int32"), axis=1)
-        tokens, scores, _ = generator.decode(inputs, ids, lengths, 0, generator.max_length)
+        tokens, scores, _ = generator.decode(
+            inputs, ids, lengths, 0, generator.max_length, seed=seed
+        )
         return {"tokens": tokens[:, 1:] if prompt is None else tokens, "scores": scores}
 
     def compare(self, what, outputs):
@@ -82,12 +120,20 @@ class ExportedGenerator(ExportedFunction):
             for name in ("tokens", "scores")
         )
         arguments = (self.model, self.inputs, self.prompt, tokens, scores, self.atol)
-        return compare_tokens(what, *arguments)
+        draws = None
+        if self.draws:
+            seeds = [call["seed"] for call in self.calls]
+            draws = Draws(self.model.sampler, seeds, [_rows(call) for call in self.calls])
+        return compare_tokens(what, *arguments, draws)
 
     def model_latency(self):
-        rows = [len(next(iter(call.values()))) for call in self.calls]
-        calls = [c for c, count in zip(self.calls, rows, strict=True) if count == min(rows)]
+        fewest = min(map(_rows, self.calls))
+        calls = [call for call in self.calls if _rows(call) == fewest]
         return generate_latency(self.model, calls[:20])
+
+
+def _rows(call):
+    return next(len(array) for name, array in call.items() if name != "seed")
 
 
 def check_prompt_length(exporter, generator, prompt_length, prompt):
@@ -108,7 +154,9 @@ def generate_latency(generator, calls):
     """Median milliseconds of `Generator.generate` on each of a list of dicts of arrays."""
 
     def generate(call):
-        context = {name: value for name, value in call.items() if name != "prompt"}
-        ops.convert_to_numpy(generator.generate(context or None, call.get("prompt")).tokens)
+        context = {name: x for name, x in call.items() if name not in ("prompt", "seed")}
+        seed = seed_of_words(call["seed"]) if "seed" in call else None
+        generated = generator.generate(context or None, call.get("prompt"), seed=seed)
+        ops.convert_to_numpy(generated.tokens)
 
     return median_milliseconds(generate, calls)

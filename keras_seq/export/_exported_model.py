@@ -97,6 +97,9 @@ class ExportedModel(ExportedFunction):
         """The artifact's calls for whole sequences."""
         return whole
 
+    def metadata(self):
+        return {"format": 1, "kind": "model"}, {}
+
     def specs(self):
         symbolic = self.model_call.inputs
         return {name: (shape, symbolic[name].dtype) for name, shape in self.shapes.items()}

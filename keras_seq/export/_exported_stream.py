@@ -89,6 +89,9 @@ class ExportedStream(ExportedModel):
             [length - first - 1] if length > first + 1 else []
         )
 
+    def metadata(self):
+        return {"format": 1, "kind": "stream", "max_length": self.max_length}, {}
+
     def specs(self):
         return {**super().specs(), **self.states}
 

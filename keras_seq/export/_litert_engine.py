@@ -27,7 +27,7 @@ class LiteRTEngine:
 
     Raises:
         ImportError: without ai-edge-litert.
-        ValueError: on another backend than TensorFlow, and for samplers that draw.
+        ValueError: on another backend than TensorFlow.
     """
 
     def __init__(self, generator):
@@ -43,7 +43,8 @@ class LiteRTEngine:
         def generate(inputs, prompt, lengths, given, limit, seed):
             arrays = {f"context_{i}": inputs[name] for i, name in enumerate(inputs)}
             arrays.update(prompt=prompt, lengths=lengths)
-            arrays |= {n: x for n, x in (("given", given), ("limit", limit)) if x is not None}
+            optional = {"given": given, "limit": limit, "seed": seed}
+            arrays |= {name: x for name, x in optional.items() if x is not None}
             arrays = {name: np.asarray(ops.convert_to_numpy(x)) for name, x in arrays.items()}
             with self._lock:
                 loop = ExportedLoop(self.generator, prefill, max_length, list(inputs), arrays)
@@ -91,10 +92,10 @@ class ExportedLoop(ExportedFunction):
     def specs(self):
         return self._specs
 
-    def __call__(self, prompt, lengths, given=None, limit=None, **context):
+    def __call__(self, prompt, lengths, given=None, limit=None, seed=None, **context):
         inputs = {name: context[f"context_{i}"] for i, name in enumerate(self.context)}
         tokens, scores, steps = self.model.decode(
-            inputs, prompt, lengths, self.prefill, self.max_length, given, limit=limit
+            inputs, prompt, lengths, self.prefill, self.max_length, given, seed, limit
         )
         return {"tokens": tokens, "scores": scores, "steps": ops.cast(steps, "int32")}
 
@@ -138,10 +139,4 @@ def _check(generator):
         raise ImportError(
             "engine='litert' and weights='int8' of Generator need the package ai-edge-litert: "
             'pip install "keras_seq[litert]"'
-        )
-    if getattr(generator.strategy, "needs_seed", False):
-        raise ValueError(
-            f"engine='litert' of Generator cannot draw, which {type(generator.sampler).__name__} "
-            "does: LiteRT has no random numbers. Use engine='compiled', or the sampler 'greedy' or "
-            "'beam'."
         )

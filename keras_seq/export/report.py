@@ -19,8 +19,9 @@ class ExportReport:
         signatures: dict from signature name to a line with its inputs and outputs.
         inputs: how many inputs were compared: sequences, or calls of a model without tokens.
         tokens: how many new tokens of a generator were compared.
-        tokens_equal: how many of them are those of the model's own call. All, or the export is
-            refused.
+        tokens_equal: how many of them are those of the model's own call, or drawn from it with the
+            same seed. All, or the export is refused; of a quantized file `min_agreement` of them.
+        min_agreement: fraction of the tokens that must be equal, 1 where nothing is quantized.
         near_ties: how many of these differ because the model finds two tokens equally likely within
             `atol`.
         values: how many numbers of a model's outputs were compared.
@@ -53,6 +54,7 @@ class ExportReport:
     largest_difference: float = 0.0
     atol: float = 0.0
     metric: tuple = ()
+    min_agreement: float = 1.0
     latency: float = float("nan")
     xla_latency: float = float("nan")
     custom_ops: list | None = None
@@ -62,10 +64,10 @@ class ExportReport:
 
     @property
     def agrees(self):
-        """Whether something was compared, all tokens are equal and no number differs too much."""
+        """Whether something was compared, enough of it is equal and no number differs too much."""
         return (
             self.tokens + self.values > 0
-            and self.tokens_equal == self.tokens
+            and self.tokens_equal >= self.min_agreement * self.tokens
             and self.largest_difference <= self.atol
         )
 

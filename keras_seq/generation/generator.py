@@ -63,8 +63,8 @@ class Generator:
             else `pad_token`.
         engine: what runs the loop of `generate`. `"compiled"`: the backend's compiled function.
             `"litert"`: LiteRT in this process, on a CPU, from a file that is made in seconds at the
-            first call with each set of shapes, and anew when the weights have changed; for samplers
-            that do not draw. `"auto"`: `"compiled"`, and `"litert"` for `weights="int8"`.
+            first call with each set of shapes, and anew when the weights have changed. `"auto"`:
+            `"compiled"`, and `"litert"` for `weights="int8"`.
         weights: `None`, or `"int8"` to generate with large weights rounded to 8 bits, a scale for
             each output feature, and activations as they come. Where the products take the time (a
             large model, or few rows) that is about twice as fast; a small model with many rows or

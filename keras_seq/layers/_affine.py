@@ -3,15 +3,15 @@
 from keras import ops
 
 
-def affine(x, kernel, bias=None):
-    """`x W + b`: (..., D) times (D, E), plus (E,).
+def affine(x, kernel, bias=None, split=None):
+    """`x W + b`: (..., D) times (D, E), plus (E,); the result is (..., E), or (..., *split).
 
     As matrices from end to end: run operation by operation, `ops.matmul` of a sequence takes four
     times as long, and in a graph TensorFlow adds the bias within the product.
     """
     *leading, features = sizes(x)
     y = ops.matmul(ops.reshape(x, (-1, features)), kernel)
-    return ops.reshape(y if bias is None else y + bias, (*leading, kernel.shape[-1]))
+    return ops.reshape(y if bias is None else y + bias, (*leading, *(split or kernel.shape[-1:])))
 
 
 def sizes(x):

@@ -63,13 +63,14 @@ def attention_map(scores, source_tokens, target_tokens, title=None, path=None):
     return attention_maps([(scores, source_tokens, target_tokens, title)], path=path)
 
 
-def attention_maps(examples, path=None):
+def attention_maps(examples, path=None, axis_names=("source", "target")):
     """Draws the attention weights of several examples in one picture.
 
     Args:
         examples: List of `(scores, source_tokens, target_tokens, title)`, each as in
             `attention_map`; the title may be `None`.
         path: Optional file to save to; its suffix (.png, .svg or .pdf) chooses the format.
+        axis_names: What stands above the columns and beside the rows, for weights of another kind.
 
     Returns:
         `matplotlib.figure.Figure`.
@@ -101,7 +102,7 @@ def attention_maps(examples, path=None):
     ruler = new_figure()
     fonts = Fonts([text for example in examples for text in example.texts()])
     blocks = [_Block(example, fonts, ruler) for example in examples]
-    figure = _draw(blocks, fonts)
+    figure = _draw(blocks, fonts, axis_names)
     save(figure, path)
     return figure
 
@@ -192,7 +193,7 @@ class _Block:
         self.row_height = self.panel[1] + _GAP + self.head_line
         self.height = self.top + self.rows * self.row_height - _GAP - self.head_line
 
-    def draw(self, figure, x, y, fonts):
+    def draw(self, figure, x, y, fonts, axis_names):
         """Draw with the upper left corner at (x, y) inches from the figure's upper left."""
         width, height = figure.get_size_inches()
         left, top = x + self.left, y + self.top
@@ -209,6 +210,8 @@ class _Block:
             )
             image = axes.imshow(weights, cmap="viridis", vmin=0, vmax=1, aspect="auto")
             self._label_axes(axes, row == 0, column == 0, fonts)
+            axes.set_xlabel(axis_names[0] if row == 0 else "", size=9, color="0.35")
+            axes.set_ylabel(axis_names[1] if column == 0 else "", size=9, color="0.35")
             if len(self.scores) > 1:
                 # Below the labels of the first row, right above every other panel.
                 axes.set_title(f"head {head + 1}", size=9, color="0.35", pad=4)
@@ -227,13 +230,9 @@ class _Block:
             fonts.apply(label).set(size=size, rotation=90 if self.upright else 0)
         for label in axes.get_yticklabels():
             fonts.apply(label).set(size=size)
-        if first_row:
-            axes.set_xlabel("source", size=9, color="0.35")
-        if first_column:
-            axes.set_ylabel("target", size=9, color="0.35")
 
 
-def _draw(blocks, fonts):
+def _draw(blocks, fonts, axis_names):
     """Place the blocks in rows, left to right, within the page, and a color bar on the right."""
     rows = [[]]
     for block in blocks:
@@ -252,7 +251,7 @@ def _draw(blocks, fonts):
     for row, row_height in zip(rows, heights, strict=True):
         x = _MARGIN
         for block in row:
-            image = block.draw(figure, x, y, fonts)
+            image = block.draw(figure, x, y, fonts, axis_names)
             x += block.width + 2 * _GAP
         y += row_height + 2 * _GAP
     top = _MARGIN + rows[0][0].top

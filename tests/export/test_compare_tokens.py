@@ -7,7 +7,9 @@ import pytest
 import keras_seq
 from keras_seq.export import ExportError
 from keras_seq.export._compare_tokens import compare_tokens
-from keras_seq.generation import BeamSampler, Generator
+from keras_seq.export._draws import Draws
+from keras_seq.generation import BeamSampler, Generator, uniform
+from keras_seq.generation.samplers._random_numbers import seed_words
 from tests.generation.generation_models import hybrid, sources, translator
 
 DECODING = {
@@ -111,6 +113,67 @@ def test_either_of_two_equally_likely_tokens_may_be_chosen():
     assert result["tokens"] == result["tokens_equal"] == 3 and result["near_ties"] == 1
     with pytest.raises(ExportError, match="at place 2"):
         compare_tokens("It", made, {}, prompt, np.array([[1, 2, 4, 2]]), score, 1e-3)
+
+
+def drawn(rows=8):
+    """`(generator, inputs, tokens, scores, draws)` of calls of one, one and six rows."""
+    made = Generator(translator("gru"), 8, start_token=2, end_token=3, sampler="random")
+    made.jit_compile = False
+    source, sizes, seeds = sources(rows, width=7), [1, 1, rows - 2], [5, 6, 7 + (1 << 40)]
+    parts = np.split(source, np.cumsum(sizes)[:-1])
+    outs = [made.generate(part, seed=seed) for part, seed in zip(parts, seeds, strict=True)]
+    tokens, scores = (np.concatenate([np.asarray(out[i]) for out in outs]) for i in (0, 1))
+    draws = Draws(made.sampler, [seed_words(seed) for seed in seeds], sizes)
+    return made, {"source": source}, tokens, scores, draws
+
+
+def test_each_drawn_token_is_drawn_again_from_the_model_s_own_call():
+    made, inputs, tokens, scores, draws = drawn()
+    arguments = made, inputs, None, tokens, scores, 1e-3
+    result = compare_tokens("It", *arguments, draws)
+    assert result["tokens"] == result["tokens_equal"] > 8 and result["near_ties"] == 0
+    draws.seeds[1] = seed_words(8)
+    with pytest.raises(ExportError, match="on 8 inputs.*First in row 1"):
+        compare_tokens("It", *arguments, draws)
+    draws.sizes, draws.starts = [2, 6], [0, 2]  # other rows of a call
+    draws.seeds = [draws.seeds[0], draws.seeds[2]]
+    with pytest.raises(ExportError, match="First in row 1"):
+        compare_tokens("It", *arguments, draws)
+
+
+def test_a_token_may_be_drawn_whose_part_of_the_distribution_is_next_to_the_number():
+    ids = keras.Input((None,), dtype="int32")
+    model = keras.Model(ids, keras.layers.Embedding(5, 5)(ids))
+    made = Generator(model, max_length=1, sampler="random")
+    seed, prompt = seed_words(3), np.array([[1]])
+    u = float(uniform(np.array([*seed, 1], "int32"), 1)[0])
+    for shift, gives in ((1e-4, "a near tie"), (-0.01, "an error")):
+        # Token 2 has what is left and right of it token 0 and 4: `u` is `shift` past its end.
+        p = np.array([0.0, 0.0, u - shift, 0.0, 1 - u + shift]) + 1e-12
+        model.set_weights([np.tile(np.log(p), (5, 1))])
+        other = 2 if shift > 0 else 4
+        tokens, score = np.array([[1, other]]), np.log(p[[other]])
+        arguments = "It", made, {}, prompt, tokens, score, 1e-3, Draws(made.sampler, [seed], [1])
+        if gives == "a near tie":
+            assert compare_tokens(*arguments)["near_ties"] == 1
+        else:
+            with pytest.raises(ExportError, match="at place 1"):
+                compare_tokens(*arguments)
+
+
+def test_a_quantized_file_may_choose_some_other_tokens_and_say_how_many():
+    made, inputs, prompt = given("greedy")
+    tokens, scores = generated_by("greedy")
+    other = tokens.copy()
+    other[4, 1] = 4 if other[4, 1] != 4 else 5
+    arguments = "It", made, inputs, prompt, other, scores, 100.0, None
+    result = compare_tokens(*arguments, min_agreement=0.5)
+    assert 0 < result["tokens"] - result["tokens_equal"] < 9  # what follows depends on it
+    with pytest.raises(ExportError, match="min_agreement=0.99"):
+        compare_tokens(*arguments, min_agreement=0.99)
+    made.end_tokens = [*range(3, 18)]  # all but the first token is padding, which nothing rounds
+    with pytest.raises(ExportError, match="does not agree"):
+        compare_tokens(*arguments, min_agreement=0.1)
 
 
 def test_a_model_of_a_fixed_batch_with_a_stateful_layer_is_left_as_it_was():

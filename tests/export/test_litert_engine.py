@@ -57,6 +57,7 @@ thorough = pytest.mark.thorough
             marks=thorough,
         ),
         pytest.param(decoder(sampler="beam"), PREFIXES, marks=thorough),
+        pytest.param(decoder(sampler="top_p"), {**PREFIXES, "seed": 2**40}, marks=thorough),
         pytest.param(encoder_decoder("lstm"), {"inputs": sources()}, marks=thorough),
         pytest.param(
             encoder_decoder("post_norm", **CONSTRAINTS),
@@ -155,8 +156,6 @@ def test_what_cannot_work_is_refused_before_any_work(monkeypatch):
         ({"engine": "fastest"}, "must be one of .'auto', 'compiled', 'litert'.*'fastest'"),
         ({"weights": "int4"}, "must be None or 'int8'.*'int4'"),
         ({"weights": "int8", "engine": "compiled"}, "must be None for engine='compiled'"),
-        ({"engine": "litert", "sampler": "top_k"}, "cannot draw, which TopKSampler does"),
-        ({"weights": "int8", "sampler": "random"}, "cannot draw, which RandomSampler does"),
     ):
         with pytest.raises(ValueError, match=words):
             Generator(**decoder(), **options)

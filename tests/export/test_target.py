@@ -81,8 +81,8 @@ def test_what_is_no_target_is_refused():
         register_target("none", ExportTarget)
     with pytest.raises(TypeError, match="`format`"):
         register_target("none", ExportTarget())
-    with pytest.raises(ValueError, match=r"`target` must be one of \['litert', 'saved_model'\]"):
-        to("onnx", None, "m.onnx")
+    with pytest.raises(ValueError, match=r"`target` must be one of .*'litert', .*'saved_"):
+        to("pmml", None, "m.pmml")
 
 
 def test_random_inputs_have_edges():

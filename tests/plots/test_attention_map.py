@@ -228,3 +228,8 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
 def test_pyplot_is_left_alone():
     source = pathlib.Path(importlib.util.find_spec("keras_seq.plots").origin).parent
     assert not [p.name for p in source.glob("*.py") if "import pyplot" in p.read_text()]
+
+
+def test_the_axes_have_the_names_that_are_given():
+    figure = attention_maps([(weights(2, 2), "ab", "cd", None)], axis_names=("next", "read"))
+    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("next", "read")

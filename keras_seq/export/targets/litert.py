@@ -4,6 +4,7 @@ import importlib.util
 import pathlib
 import tempfile
 
+from keras_seq.export._carried_texts import CarriedTexts
 from keras_seq.export._digest import add_file_digest, check_file_digest
 from keras_seq.export._exported_generator import ExportedGenerator, check_prompt_length
 from keras_seq.export._exported_model import ExportedModel, check_functional
@@ -17,6 +18,7 @@ from keras_seq.export.report import ExportError
 from keras_seq.generation.generator import Generator
 from keras_seq.generation.text_generator import TextGenerator
 from keras_seq.layers._arguments import check_positive
+from keras_seq.runtime._metadata import add_metadata, read_metadata
 
 _TOLERANCE = {None: 1e-5, "int8": 0.1}  # of a model's outputs
 _SCORE_TOLERANCE = 1e-3
@@ -52,23 +54,36 @@ def to_litert(
     int32 and `scores` (B,) float32, as `Generator.generate`. Each token must be the one that the
     model's own call chooses, see `ExportReport`.
 
+    Where the sampler draws (`RandomSampler`, `TopKSampler`, `TopPSampler`, or your own with
+    `needs_seed`), `generate` also takes `seed` (2,) int32, for all rows of the call. It draws what
+    `Generator.generate(seed=n)` draws of the same rows if the seed is the two halves of n, the
+    lower 32 bits first: `np.array([n % 2**32, n >> 32], "uint32").view("int32")`; for n below 2^31
+    that is `[n, 0]`. The sampler's own `seed` is not in the file: a client that wants other tokens
+    at each call passes other seeds, by a clock or a counter.
+
     The file of a model has the signature `serve`, which takes the model's inputs by name and gives
     its outputs by name. With `streaming=True` the signature is `step`: it also takes `state_0`,
     `state_1`, ... and gives them back under the same names. A client begins with zeros and passes
     on what the last chunk gave.
 
+    The file of a `TextGenerator` is that of its generator and carries the tokenizers, from which
+    `keras_seq.runtime.LiteRTGenerator` goes from strings to strings; every file says what its
+    special ids and lengths are, in a zip archive behind the model (see docs/runtime.md).
+
     Args:
-        model: a `keras_seq.generation.Generator`, or a functional or built Sequential
-            `keras.Model`.
+        model: a `keras_seq.generation.Generator` or `TextGenerator`, or a functional or built
+            Sequential `keras.Model`.
         path: of the file, by convention ending in `.tflite`. A LiteRT file that exists there is
             replaced; a symbolic link is followed.
         inputs: arrays to compare on, a dict by name or one array; random ones if `None`. Context of
-            a generator, any number of rows; for a model, rows and lengths that the file takes.
+            a generator, any number of rows; for a model, rows and lengths that the file takes. Of a
+            text generator: list of strings.
         batch_size: B of the file; `None` leaves it open where the model does (not of a generator).
         atol: tolerance of scores (natural logarithms) of a generator, 1e-3 if `None`; of a model's
             outputs, relative to an output's largest number where that is above 1, if `None` 1e-5,
             with int8 weights 0.1.
-        source_length: generators: S, the width of context inputs whose time the model leaves open.
+        source_length: generators: S, the width of context inputs whose time the model leaves open;
+            that of a text generator if `None`.
         prompt_length: generators: P, the width of the prompt. `None`: the start token begins.
         prompt: generators: (N, P) prompts to compare on, random ones if `None`.
         time: models: T, the number of time steps, or of a chunk; `None` leaves it open where the
@@ -132,6 +147,12 @@ class LiteRT(ExportTarget):
 
     def prepare(self, model, inputs=None, batch_size=1, atol=None, **options):
         self._check_requirements()
+        if isinstance(model, TextGenerator):
+            texts = CarriedTexts(model)
+            options = texts.options(inputs=inputs, **options)
+            exported = self.prepare(model.generator, batch_size=batch_size, atol=atol, **options)
+            exported.texts = texts
+            return exported
         kind = _check_kind(model, options)
         if kind == "generator":
             return _prepared_generator(model, inputs, batch_size, atol, **options)
@@ -139,6 +160,10 @@ class LiteRT(ExportTarget):
 
     def prepare_existing(self, path, model, inputs=None, prompt=None, max_length=None, atol=None):
         self._check_requirements()
+        if isinstance(model, TextGenerator):
+            options = CarriedTexts(model).options(inputs=inputs, prompt=prompt)
+            options.pop("source_length", None)
+            return self.prepare_existing(path, model.generator, atol=atol, **options)
         given = {"prompt": prompt, "max_length": max_length}
         kind = _check_kind(model, {name: v for name, v in given.items() if v is not None})
         facts = run_artifact(_RUN, path, [], what="read the LiteRT file").facts
@@ -150,9 +175,16 @@ class LiteRT(ExportTarget):
                 f"is none of a {type(model).__name__}. Pass what it was exported from."
             )
         if kind == "generator":
+            if ("seed" in shapes) != getattr(model.strategy, "needs_seed", False):
+                raise TypeError(
+                    f"The LiteRT file {str(path)!r} takes {'a' if 'seed' in shapes else 'no'} seed "
+                    f"and is none of a generator with {type(model.sampler).__name__}. Pass what it "
+                    "was exported from."
+                )
+            shapes.pop("seed", None)
+            batch_size = next(iter(shapes.values()))[0]
             length = shapes.pop("prompt", (None, None))[1]
             _check_names(path, shapes, model.stepper.context_inputs)
-            batch_size = next(iter(specs.values()))[0][0]
             atol = _SCORE_TOLERANCE if atol is None else atol
             return ExportedGenerator(model, shapes, length, batch_size, inputs, prompt, atol)
         names = ModelCall(model).names
@@ -161,6 +193,7 @@ class LiteRT(ExportTarget):
         shapes = {name: shape for name, shape in shapes.items() if name in names}
         _check_names(path, shapes, names)
         if facts["signature"] == "step":
+            max_length = max_length or read_metadata(path)[0].get("max_length")
             return ExportedStream(model, inputs, atol, shapes, max_length, states)
         _check_names(path, {**shapes, **states}, names)
         return ExportedModel(model, inputs, atol, {name: shapes[name] for name in names})
@@ -188,6 +221,9 @@ class LiteRT(ExportTarget):
                 WORKERS / "convert_litert.py", folder, path, exported.signature,
                 quantize or "float32", what="convert the model to LiteRT",
             )  # fmt: skip
+        metadata, files = exported.metadata()
+        if metadata:
+            add_metadata(path, metadata, files)
 
     def add_digest(self, path):
         add_file_digest(path)
@@ -207,12 +243,6 @@ register_target("litert", LiteRT())
 
 def _check_kind(model, options):
     """Whether a "generator" or a "model" is exported; the options are for its kind."""
-    if isinstance(model, TextGenerator):
-        raise TypeError(
-            "`model` of to_litert must be a Generator or a keras.Model. Received a TextGenerator, "
-            "whose tokenizers are not among LiteRT's operators: export its `generator`, or all of "
-            "it with to_saved_model."
-        )
     kind = "generator" if isinstance(model, Generator) else "model"
     if kind == "model":
         check_functional(model)

@@ -39,15 +39,15 @@ def to_saved_model(
     |---|---|---|
     | a `TextGenerator` | `texts` (B,) strings | `text` (B,), `tokens` (B, N) int32, `scores` (B,) |
     | a `TextClassifier` | `texts` (B,) strings | `probabilities` (B, C), `classes` (B,) strings |
-    | a `Generator` | its model's context by name, `prompt` (B, P) int32 | `tokens`, `scores` |
+    | a `Generator` | its context by name, `prompt` (B, P), `seed` (2,) | `tokens`, `scores` |
     | a functional model | its inputs by name | its outputs by name |
 
     B, and every dimension that the model leaves open, are open. Of a `TextGenerator`, tokenizers,
     encoder and generation loop are inside, of a `Generator` the last two, with `tokens` as
-    `Generator.generate` gives them; of a `TextClassifier` its tokenizer, model and class names. An
-    empty text is an error of the call, and so is one longer than the text generator's
-    `source_length`, or than the classifier's `sequence_length` where its `too_long` is `"error"`;
-    else it is cut as the classifier cuts it.
+    `Generator.generate` gives them; of a `TextClassifier` its tokenizer, model and class names.
+    `seed`, of a sampler that draws, is that of `to_litert`. An empty text is an error of the call,
+    and so is one longer than the text generator's `source_length`, or than the classifier's
+    `sequence_length` where its `too_long` is `"error"`; else it is cut as the classifier cuts it.
 
     `serving_default` runs without XLA, which TensorFlow Serving has off on a CPU (there a function
     that demands it fails, unless the server is started with `--xla_cpu_compilation_enabled`). With

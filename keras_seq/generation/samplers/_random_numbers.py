@@ -88,3 +88,9 @@ def seed_words(seed, argument="seed"):
     if not 0 <= seed < 2**64:
         raise ValueError(f"`{argument}` must be in [0, 2^64). Received: {seed}")
     return np.array([seed % 2**32, seed >> 32], "uint64").astype("uint32").view("int32")
+
+
+def seed_of_words(words):
+    """The int that `seed_words` makes (2,) int32 `words` of."""
+    low, high = np.asarray(words, "int32").view("uint32").tolist()
+    return low + (high << 32)

@@ -99,8 +99,7 @@ class MultiHeadAttention(SequenceLayer):
         kernel = matrix(kernel, (features, heads * width), x.dtype)
         if bias is not None:
             bias = ops.reshape(ops.cast(bias, x.dtype), (heads * width,))
-        batch, time = sizes(x)[:2]
-        return ops.reshape(affine(x, kernel, bias), (batch, time, heads, width))
+        return affine(x, kernel, bias, split=(heads, width))
 
     def _hoist_kernels(self):
         """What every step multiplies by, made before the first one (see `hoisted_kernels`)."""

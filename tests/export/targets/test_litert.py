@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from keras_seq.export import ExportError, to_litert, verify
-from keras_seq.generation import BeamSampler, Generator
+from keras_seq.generation import (
+    BeamSampler,
+    Generator,
+    RandomSampler,
+    TopK,
+    TopKSampler,
+    TopP,
+    TopPSampler,
+)
 from keras_seq.layers import GRU
 from tests.export.wrong_step import step_without_state
 from tests.generation.generation_models import hybrid, sources, translator
@@ -47,6 +55,43 @@ def test_beams_and_constraints_run_in_litert(decoding, tmp_path):
     )
     assert report.agrees and report.inputs == 12
     assert all(op.isupper() for op in report.ops)
+
+
+DRAWING = [
+    TopPSampler(0.9, temperature=0.8),
+    pytest.param(RandomSampler(), marks=pytest.mark.thorough),
+    pytest.param(TopKSampler(5), marks=pytest.mark.thorough),
+    pytest.param(RandomSampler(filters=[TopK(9), TopP(0.9)]), marks=pytest.mark.thorough),
+]
+
+
+@pytest.mark.parametrize("sampler", DRAWING)
+def test_a_seed_draws_in_litert_what_it_draws_in_keras(sampler, tmp_path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    path, made = tmp_path / "m.tflite", generator("gru", sampler=sampler)
+    report = to_litert(made, path, source_length=7, batch_size=2, inputs=sources(rows=31))
+    assert (
+        report.agrees and report.inputs == 31 and "seed int32[2]" in report.signatures["generate"]
+    )
+    assert all(op.isupper() for op in report.ops)
+    ids, first = sources(rows=2), set()
+    run = Interpreter(model_path=str(path)).get_signature_runner("generate")
+    for seed in (0, 1, 2**31, 2**64 - 1):
+        words = np.array([seed % 2**32, seed >> 32], "uint32").view("int32")
+        tokens = run(source=ids, seed=words)["tokens"]
+        np.testing.assert_array_equal(tokens, made.generate(ids, seed=seed).tokens)
+        first.add(tuple(tokens[0].tolist()))
+    assert len(first) > 1
+    with pytest.raises(TypeError, match="takes a seed and is none of a generator with Greedy"):
+        verify(path, generator("gru"))
+
+
+def test_drawing_goes_on_from_prompts_of_any_length_and_without_a_context(tmp_path):
+    made = Generator(hybrid(), max_length=5, end_token=3, sampler="random", repetition_penalty=1.2)
+    prompt = [[4, 5, 6, 7], [9, 0, 0, 0], [8, 11, 0, 0]]
+    report = to_litert(made, tmp_path / "m.tflite", prompt_length=4, prompt=prompt, batch_size=3)
+    assert report.agrees and "prompt int32[3, 4], seed" in report.signatures["generate"]
 
 
 def test_a_hybrid_written_by_hand_exports_with_no_extra_code(tmp_path):

@@ -173,6 +173,18 @@ def test_a_generator_goes_on_from_prompts_of_different_lengths(tmp_path):
 
 
 @pytest.mark.thorough
+def test_a_seed_draws_in_a_saved_model_what_it_draws_in_keras(tmp_path):
+    path = tmp_path / "1"
+    made = Generator(translator("gru"), 8, start_token=2, end_token=3, sampler="random")
+    report = to_saved_model(made, path, inputs=sources(rows=30))
+    assert report.agrees and "seed int32[2]" in report.signatures["serving_default"]
+    serve = tf.saved_model.load(str(path)).signatures["serving_default"]
+    ids, seed = sources(rows=3), tf.constant([7, 1])
+    expected = made.generate(ids, seed=7 + 2**32).tokens
+    np.testing.assert_array_equal(serve(source=ids, seed=seed)["tokens"], expected)
+    assert verify(path, made, sources(rows=4)).agrees
+
+
 def test_a_generator_with_prompts_is_verified_again(tmp_path):
     generator = Generator(hybrid(), max_length=3, end_token=3)
     to_saved_model(generator, tmp_path / "1", prompt_length=4)
@@ -196,6 +208,9 @@ def test_what_cannot_be_exported_is_refused_before_any_work(translate, tmp_path)
     for model, options, message in wrong:
         with pytest.raises(ValueError, match=message):
             to_saved_model(model, tmp_path / "1", **options)
+    translate.generator = Generator(translate.generator.model, 8, 2, 3, sampler="random")
+    with pytest.raises(ValueError, match="RandomSampler, which draws, cannot be exported"):
+        to_saved_model(translate, tmp_path / "1")
     with pytest.raises(TypeError, match="export its `generator`"):
         to_litert(translate, tmp_path / "m.tflite")
     assert not list(tmp_path.iterdir())

@@ -1,0 +1,219 @@
+"""`LiteRTGenerator`: a generation loop in a file, from strings or ids."""
+
+import numpy as np
+
+from keras_seq.runtime._interpreter import LoadedFile, checked
+from keras_seq.runtime._tokenizers import load_tokenizer
+
+
+class LiteRTGenerator:
+    """Runs a file of `keras_seq.export.to_litert` of a `Generator` or `TextGenerator`.
+
+    Args:
+        path: of the file.
+        num_threads: of a call.
+
+    Raises:
+        ImportError: without ai-edge-litert; without sentencepiece, if a tokenizer is of its kinds.
+        ValueError: if there is no such file, or it is none of a generator.
+
+    Example:
+
+    ```python
+    import keras_seq
+    from keras_seq.data import train_tokenizer
+    from keras_seq.generation import Generator, TextGenerator
+    from keras_seq.runtime import LiteRTGenerator
+
+    source = train_tokenizer(["one two"], kind="word", add_end=True)
+    target = train_tokenizer(["eins zwei"], kind="word")
+    model = keras_seq.models.seq2seq_rnn(source.vocabulary_size(), target.vocabulary_size(), 8, 16)
+    generator = Generator(model, max_length=6, start_token=2, end_token=3)
+    translate = TextGenerator(generator, source, target, source_length=8)
+    keras_seq.export.to_litert(translate, "translator.tflite")
+
+    on_device = LiteRTGenerator("translator.tflite")
+    print(on_device("two one"), on_device(["one", "two"]))  # as translate("two one"), ...
+    ```
+    """
+
+    def __init__(self, path, num_threads=1):
+        file = LoadedFile(path, num_threads)
+        self._run, self._inputs = file.function("generate")
+        self._metadata = file.metadata
+        self._prefill = self._step = None
+        if "step" in file.signatures:
+            (self._prefill, _), (self._step, _) = map(file.function, ("prefill", "step"))
+        self._tokenizers = {
+            name: load_tokenizer(file.files, self._metadata["tokenizers"][name])
+            for name in self._metadata.get("tokenizers", ())
+        }
+        rows = (d["shape_signature"][0] for n, d in self._inputs.items() if n != "seed")
+        self.batch_size = int(next(rows))
+
+    def __call__(self, texts, seed=None, stream=False):
+        """Generate a text for each text.
+
+        Args:
+            texts: a string, or a list of strings.
+            seed: int, where the file draws; the same gives the same texts, and of one text that of
+                the `TextGenerator` that was exported.
+            stream: give the text of one string piece by piece, as it is written.
+
+        Returns:
+            A string or a list of strings, as `texts`; with `stream=True` an iterator of strings
+            whose concatenation is the text.
+
+        Raises:
+            TypeError: if `texts` are not strings.
+            ValueError: if the file has no tokenizers, a text has more tokens than the file takes,
+                the file draws and no `seed` is given, or it does not stream.
+        """
+        single = isinstance(texts, str)
+        texts = [texts] if single else list(texts)
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError(f"`texts` must be a string or strings. Received: {texts!r}")
+        rows = [self.tokenize(text) for text in texts]
+        name = self._metadata["source_input"] or "prompt"
+        drawn = seed if seed is None else _batch_seed(seed, 0)
+        if stream:
+            if not single:
+                raise TypeError("`stream=True` takes one string. Received: a list")
+            return self._pieces({name: [rows[0]]}, drawn)
+        tokens, _ = self.generate({name: rows}, drawn)
+        starts = [len(row) for row in rows] if name == "prompt" else [0] * len(rows)
+        results = [self.detokenize(*pair) for pair in zip(tokens, starts, strict=True)]
+        return results[0] if single else results
+
+    def generate(self, inputs, seed=None):
+        """From ids to ids.
+
+        Args:
+            inputs: dict from the name of an input to N rows: (N, ...) array, or for ids N lists,
+                which are padded.
+            seed: int, where the file draws: for the first batch that of `Generator.generate`.
+
+        Returns:
+            `(tokens, scores)`: (N, L) int32 and (N,) float32, as `Generator.generate` gives them.
+
+        Raises:
+            ValueError: if an input is missing, unknown, or does not fit the file.
+        """
+        arrays = self._arrays(inputs)
+        count, size = len(next(iter(arrays.values()))), self.batch_size
+        parts = []
+        for begin in range(0, count, size):
+            rows = np.minimum(np.arange(begin, begin + size), count - 1)
+            batch = {name: array[rows] for name, array in arrays.items()}
+            parts.append(self._run(**batch, **self._seed(seed, begin)))
+        tokens, scores = (
+            np.concatenate([part[name] for part in parts])[:count] for name in ("tokens", "scores")
+        )
+        return tokens, scores
+
+    def stream(self, inputs, seed=None):
+        """New tokens as they are made: an iterator of (B,) int32, as long as a row goes on.
+
+        Args:
+            inputs, seed: see `generate`; as many rows as the file's batch.
+
+        Raises:
+            ValueError: if the file does not stream, or an input does not fit.
+        """
+        if self._step is None:
+            raise ValueError(
+                "The file has no signatures `prefill` and `step`, which a stream needs: its search "
+                "looks at several sequences, or it was exported before there were any."
+            )
+        arrays = self._arrays(inputs)
+        if len(next(iter(arrays.values()))) != self.batch_size:
+            raise ValueError(f"A stream takes {self.batch_size} rows, the batch of the file.")
+        return self._tokens(self._prefill(**arrays, **self._seed(seed, 0)))
+
+    def _tokens(self, outputs):
+        for _ in range(self._metadata["max_length"]):
+            yield outputs["token"]
+            if outputs["finished"].all():
+                return
+            outputs = self._step(**{n: x for n, x in outputs.items() if n.startswith("state_")})
+
+    def _pieces(self, inputs, seed):
+        tokens, written = [], ""
+        for (token,) in self.stream(inputs, seed):
+            tokens.append(int(token))
+            text = self.detokenize(tokens)
+            whole = not text.endswith("\ufffd")  # else a character is not complete
+            if whole and text.startswith(written) and text != written:
+                yield text[len(written) :]
+                written = text
+        if text != written:
+            yield text[len(written) :]
+
+    def tokenize(self, text):
+        """The ids of a string that the file is called with: those of the source, or of a prompt."""
+        if not self._tokenizers:
+            raise ValueError(
+                "The file has no tokenizers: export a TextGenerator, or call `generate` with ids."
+            )
+        ids, meta = self._tokenizers["source_tokenizer"](text), self._metadata
+        if meta["source_input"] is not None:
+            return ids
+        ids = ids[:-1] if ids and ids[-1] in meta["end_tokens"] else ids
+        return [*([] if meta["start_token"] is None else [meta["start_token"]]), *ids]
+
+    def detokenize(self, tokens, prompt_length=0):
+        """The text of (L,) target ids up to the first end token behind the prompt."""
+        meta, ids = self._metadata, [int(t) for t in tokens]
+        ends = (i for i, t in enumerate(ids) if t in meta["end_tokens"] and i >= prompt_length)
+        ids = ids[: next(ends, len(ids))]
+        while ids and ids[-1] == meta["pad_token"]:
+            ids.pop()
+        started = meta["source_input"] is None and meta["start_token"] is not None and prompt_length
+        return self._tokenizers["target_tokenizer"].detokenize(ids[int(bool(started)) :])
+
+    def _seed(self, seed, begin):
+        """What the file draws from for the rows from `begin` on, as the dict of its input."""
+        if "seed" not in self._inputs:
+            if seed is not None:
+                raise ValueError(f"The file draws no tokens and takes no `seed`. Received: {seed}")
+            return {}
+        if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
+            raise ValueError(
+                f"`seed` must be an int from 0 to 2^64, for the file draws. Received: {seed}"
+            )
+        if begin:
+            seed = _batch_seed(seed, begin)
+        return {"seed": np.array([seed % 2**32, seed >> 32], "uint32").view("int32")}
+
+    def _arrays(self, inputs):
+        """Arrays of the shapes that the file takes, but for the rows."""
+        needed = set(self._inputs) - {"seed"}
+        if set(inputs) != needed:
+            raise ValueError(
+                f"`inputs` must hold {sorted(needed)} by name. Received: {sorted(inputs)}"
+            )
+        arrays = {}
+        for name, value in inputs.items():
+            details = dict(self._inputs[name])
+            shape = [int(n) for n in details["shape_signature"]]
+            if len(shape) == 2 and np.issubdtype(details["dtype"], np.integer):
+                value = self._padded(name, value, shape[1])
+            details["shape_signature"] = [-1, *shape[1:]]
+            arrays[name] = checked(name, value, details)
+        return arrays
+
+    def _padded(self, name, rows, width):
+        """(N, width) ids."""
+        longest = max(map(len, rows), default=0)
+        if longest > width:
+            raise ValueError(f"`{name}` must have at most {width} ids a row. Received: {longest}")
+        pads = self._metadata.get("padding", {})
+        padded = np.full((len(rows), width), pads.get(name, 0), "int32")
+        for row, ids in zip(padded, rows, strict=True):
+            row[: len(ids)] = ids
+        return padded
+
+
+def _batch_seed(seed, begin):
+    """The seed of the batch whose first row is `begin`, as in `TextGenerator`."""
+    return int(np.random.SeedSequence([seed, begin]).generate_state(1, "uint64")[0])
