@@ -6,31 +6,37 @@ The tolerance of a comparison, wide where weights are int8, may hide a changed w
 import hashlib
 import pathlib
 import re
+import zipfile
 
 from keras_seq.export.report import ExportError
 
-# At the end of a file, where readers that follow offsets, as LiteRT, do not look.
-_TRAILER = b"\nkeras_seq sha256 %s\n"
-_AT_END = re.compile(rb"\nkeras_seq sha256 ([0-9a-f]{64})\n\Z")
-_LENGTH = len(_TRAILER % (b"0" * 64))
+# The comment at the end of the zip archive behind a model (see `keras_seq.runtime`), where readers
+# that follow offsets, as LiteRT, do not look.
+_MARK = b"keras_seq sha256 "
+_AT_END = re.compile(re.escape(_MARK) + rb"([0-9a-f]{64})\Z")
+_HEX = 64
 # In a folder: what `sha256sum --check` reads. TensorFlow leaves `assets.extra` alone.
 _LIST = pathlib.PurePosixPath("assets.extra/keras_seq.sha256")
 
 
 def add_file_digest(path):
-    """Append the checksum of a file to it."""
-    digest = _sha256(path)
-    with open(path, "ab") as file:
-        file.write(_TRAILER % digest.encode())
+    """Write the checksum of all before it to the end of a file."""
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = _MARK + b"0" * _HEX
+    size = path.stat().st_size - _HEX
+    digest = _sha256(path, size)
+    with open(path, "r+b") as file:
+        file.seek(size)
+        file.write(digest.encode())
 
 
 def check_file_digest(path):
     """Raise `ExportError` if a file is not what its checksum says; one without is left alone."""
-    size = path.stat().st_size
+    size = path.stat().st_size - _HEX
     with open(path, "rb") as file:
-        file.seek(max(0, size - _LENGTH))
+        file.seek(max(0, size - len(_MARK)))
         found = _AT_END.search(file.read())
-    if found and _sha256(path, size - _LENGTH) != found[1].decode():
+    if found and _sha256(path, size) != found[1].decode():
         raise ExportError(f"{str(path)!r} is damaged: {_DAMAGED}")
 
 

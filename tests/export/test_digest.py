@@ -9,6 +9,7 @@ from keras_seq.export._digest import (
     check_file_digest,
     check_folder_digests,
 )
+from keras_seq.runtime._metadata import add_metadata, read_metadata
 
 
 def flip_bit(path, position):
@@ -31,6 +32,15 @@ def test_a_flipped_bit_of_a_file_is_found_wherever_it_lies(size, tmp_path):
             check_file_digest(path)
         flip_bit(path, position)
     check_file_digest(path)
+
+
+def test_the_files_that_a_model_carries_are_still_read(tmp_path):
+    path = tmp_path / "m.tflite"
+    path.write_bytes(b"x" * 200)
+    add_metadata(path, {"kind": "model"}, {"words.txt": b"a b"})
+    add_file_digest(path)
+    check_file_digest(path)
+    assert read_metadata(path) == ({"kind": "model"}, {"words.txt": b"a b"})
 
 
 def folder(tmp_path):
