@@ -17,6 +17,7 @@ from keras_seq.layers import (
     PositionalEmbedding,
     RMSNormalization,
     RotaryEmbedding,
+    RowColumnPositions,
     TransformerDecoderBlock,
     TransformerEncoderBlock,
 )
@@ -195,6 +196,15 @@ def emit_positional_embedding(graph, layer, tokens, reverse=False, mask_padding=
 @register_onnx(LearnedPositions)
 def emit_learned_positions(graph, layer, x):
     return graph.op("Add", x, _table(graph, layer, x))
+
+
+@register_onnx(RowColumnPositions)
+def emit_row_column_positions(graph, layer, x):
+    rows, columns = array_of(layer.rows), array_of(layer.columns)
+    table = (rows[:, None] + columns).reshape(-1, rows.shape[-1])
+    if layer.prefix is not None:
+        table = np.concatenate([array_of(layer.prefix), table])
+    return graph.op("Add", x, graph.op("Gather", table, graph.range(graph.size(x, 1))))
 
 
 def _table(graph, layer, x):

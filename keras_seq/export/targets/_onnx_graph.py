@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_seq.layers import SequenceLayer
 from keras_seq.stepping._graph import Call, Enter, Graph
-from keras_seq.stepping._keras_private import functional_of
+from keras_seq.stepping._keras_private import functional_of, is_functional
 
 _EMITTERS = {}  # layer or operation class to emitter
 _UNKNOWN = object()  # the mask of a value that its emitter says nothing about
@@ -128,6 +128,9 @@ class OnnxGraph:
 
     def emit(self, layer, *args, **kwargs):
         """Write another layer. Returns what its emitter gives."""
+        if is_functional(layer):
+            outputs = emit_model(self, layer, keras.tree.flatten(args))
+            return outputs[0] if len(outputs) == 1 else outputs
         emit = emitter_of(layer)
         if emit is None:
             raise NotImplementedError(f"no function of register_onnx writes {type(layer).__name__}")
@@ -198,30 +201,38 @@ def model_graph(model, names):
     Raises:
         ValueError: if a layer cannot be written, with its name.
     """
-    graph, walked = OnnxGraph(), Graph(model)
-    symbolic = functional_of(model).inputs
+    graph, symbolic = OnnxGraph(), functional_of(model).inputs
     inputs = [OnnxValue(n, t.shape, t.dtype, None) for n, t in zip(names, symbolic, strict=True)]
+    return graph, inputs, emit_model(graph, model, inputs)
+
+
+def emit_model(graph, model, inputs):
+    """Write the calls of a functional model, those of models inside it too; list of its outputs."""
+    walked = Graph(model)
     values = dict(zip(walked.inputs, inputs, strict=True))
     for step in walked.steps:
         if isinstance(step, Call):
-            args, kwargs = step.arguments(values)
-            try:
-                outputs = keras.tree.flatten(graph.emit(step.operation, *args, **kwargs))
-            except NotImplementedError as reason:
-                raise ValueError(
-                    f"to_onnx cannot write `{step.name}` ({type(step.operation).__name__}): "
-                    f"{reason}. Say how with keras_seq.export.register_onnx, or export with "
-                    "to_litert or to_saved_model."
-                ) from None
-            mask = _passed_mask(step, args, outputs)
-            for key, value, spec in zip(step.gives, outputs, step.node.outputs, strict=False):
-                own = mask if value._mask is _UNKNOWN else value._mask
-                values[key] = OnnxValue(value.name, spec.shape, spec.dtype, own)
+            _emit_call(graph, step, values)
         elif isinstance(step, Enter):
             values[step.key] = _entered(step, values)
         else:
             step.run(values)
-    return graph, inputs, [values[key] for key in walked.outputs]
+    return [values[key] for key in walked.outputs]
+
+
+def _emit_call(graph, call, values):
+    args, kwargs = call.arguments(values)
+    try:
+        outputs = keras.tree.flatten(graph.emit(call.operation, *args, **kwargs))
+    except NotImplementedError as reason:
+        raise ValueError(
+            f"to_onnx cannot write `{call.name}` ({type(call.operation).__name__}): {reason}. Say "
+            "how with keras_seq.export.register_onnx, or export with to_litert or to_saved_model."
+        ) from None
+    mask = _passed_mask(call, args, outputs)
+    for key, value, spec in zip(call.gives, outputs, call.node.outputs, strict=False):
+        own = mask if value._mask is _UNKNOWN else value._mask
+        values[key] = OnnxValue(value.name, spec.shape, spec.dtype, own)
 
 
 def _passed_mask(step, args, outputs):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_seq.export.targets._onnx_graph import _EMITTERS, OnnxValue, array_of, register_onnx
-from keras_seq.layers import CausalWindow, LearnedTokens
+from keras_seq.layers import CausalWindow, EachStep, LearnedTokens
 from keras_seq.layers.blocks._activations import gelu_tanh
 
 layers = keras.layers
@@ -288,6 +288,16 @@ def emit_causal_window(graph, layer, x, mask=None):
     return graph.op("Concat", *parts, axis=-1)
 
 
+@register_onnx(EachStep)
+def emit_each_step(graph, layer, x):
+    shape = graph.op("Shape", x)
+    y = graph.op("Reshape", x, graph.ints(-1, *x.shape[2:]))
+    y = graph.emit(layer.layer, OnnxValue(y.name, (None, *x.shape[2:]), x.dtype))
+    steps = graph.op("Slice", shape, graph.ints(0), graph.ints(2))
+    features = layer.compute_output_shape(x.shape)[2:]
+    return graph.op("Reshape", y, graph.op("Concat", steps, graph.ints(*features), axis=0))
+
+
 @register_onnx(LearnedTokens)
 def emit_learned_tokens(graph, layer, x):
     tokens = array_of(layer.tokens)
@@ -324,6 +334,22 @@ def _reduced(kind):
         return graph.op(kind, x, axes=[int(a) for a in axes], keepdims=keep)
 
     return emit
+
+
+def _any(graph, operation, x):
+    numbers = _like(graph.cast(x, "int32"), x)
+    return graph.cast(_reduced("ReduceMax")(graph, operation, numbers), "bool")
+
+
+def _where(graph, operation, condition, x, y):
+    dtype = next(v.dtype for v in (x, y) if isinstance(v, OnnxValue))
+    x, y = (v if isinstance(v, OnnxValue) else np.asarray(v, dtype) for v in (x, y))
+    return graph.op("Where", condition, x, y)
+
+
+def _like(value, x):
+    """`value` with the shape of `x`."""
+    return OnnxValue(value.name, x.shape, value.dtype)
 
 
 def _variance(graph, operation, x):
@@ -388,11 +414,11 @@ def _item(graph, operation, x, key):
                 start = limits[0] if part.start is None else part.start
                 stop = limits[1] if part.stop is None else part.stop
                 bounds = (graph.ints(n) for n in (start, stop, axis, step))
-                x = OnnxValue(graph.op("Slice", x, *bounds).name, x.shape)
+                x = _like(graph.op("Slice", x, *bounds), x)
         elif isinstance(part, int):
             end = part + 1 if part != -1 else np.iinfo("int64").max
             bounds = (graph.ints(n) for n in (part, end, axis))
-            x = OnnxValue(graph.op("Slice", x, *bounds).name, x.shape)
+            x = _like(graph.op("Slice", x, *bounds), x)
             squeezed.append(axis)
         else:
             raise NotImplementedError(f"it takes the item {part!r}")
@@ -421,6 +447,7 @@ _EMITTERS.update(
     ZerosLike=lambda g, o, x: g.op("Mul", x, np.asarray(0, x.dtype)),
     ExpandDims=lambda g, o, x: g.unsqueeze(x, *np.ravel(o.axis)),
     Squeeze=lambda g, o, x: g.op("Squeeze", x, g.ints(*np.ravel(o.axis))),
-    Where=lambda g, o, condition, x, y: g.op("Where", condition, x, y),
+    Where=_where, Any=_any,
+    Cumsum=lambda g, o, x: g.op("CumSum", x, np.int64(_one_axis(o.axis))),
     Identity=_unary("Identity"), StopGradient=lambda g, o, x: g.op("Identity", x),
 )  # fmt: skip

@@ -14,7 +14,6 @@ from keras_seq.layers import (
     AdditiveAttention,
     CausalWindow,
     DotAttention,
-    EachStep,
     FeedForward,
     LayerNormLSTMCell,
     MultiHeadSelfAttention,
@@ -126,6 +125,13 @@ MODELS = {
     "tied": lambda: models.language_model(20, cell="gru", hidden_dim=8, tie_embeddings=True),
     "tagger": lambda: models.sequence_tagger(3, 20, hidden_dim=8, embedding_dim=8),
     "classifier": lambda: models.sequence_classifier(3, 20, hidden_dim=8, pooling="mean"),
+    "attending classifier": lambda: models.sequence_classifier(
+        3, 20, cell="transformer", hidden_dim=8, num_heads=2
+    ),
+    "of frames": lambda: models.sequence_tagger(3, image_shape=(16, 16, 1), hidden_dim=8),
+    "text to image": lambda: models.text_to_image(
+        20, 30, 5, num_layers=1, hidden_dim=8, num_heads=2
+    ),
     "forecaster": lambda: models.forecaster(32, 3, 2, cell="transformer"),
     "vision": lambda: models.vision_transformer(
         (8, 8, 1), 3, num_layers=1, num_heads=2, hidden_dim=8
@@ -191,7 +197,7 @@ def test_a_layer_of_the_users_own_is_refused_by_name_until_it_is_registered(tmp_
         (lambda x: LSTM(3, zoneout=0.1, name="own")(x), "no zoneout"),
         (lambda x: GRU(3, activation="elu", name="own")(x), "ONNX's GRU has no activation elu"),
         (lambda x: CausalWindow(2, name="own")(x), "it has a mask"),
-        (lambda x: EachStep(layers.Dense(2), name="own")(x), "no function of register_onnx"),
+        (lambda x: layers.UnitNormalization(name="own")(x), "no function of register_onnx"),
     ],
 )
 def test_what_onnx_has_not_is_named(make, message, tmp_path, monkeypatch):
