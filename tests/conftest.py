@@ -178,6 +178,7 @@ def _seeded():
 # The collections that `register_...` functions add to.
 _REGISTERED = (
     ("keras_seq.export._target", "_TARGETS"),
+    ("keras_seq.export.targets._onnx_graph", "_EMITTERS"),
     ("keras_seq.stepping.pointwise", "_registered"),
     ("keras_seq.stepping.pointwise", "_registered_functions"),
 )

@@ -8,8 +8,10 @@ from keras_seq.export._process import ArtifactRun, run_artifact, run_script
 from keras_seq.export._target import ExportTarget, register_target, to
 from keras_seq.export._verify import verify
 from keras_seq.export.report import ExportError, ExportReport
+from keras_seq.export.targets._onnx_graph import register_onnx
 from keras_seq.export.targets.ctranslate2 import to_ctranslate2
 from keras_seq.export.targets.litert import to_litert
+from keras_seq.export.targets.onnx import to_onnx
 from keras_seq.export.targets.saved_model import to_saved_model
 from keras_seq.generation._engines import register_engine
 
@@ -23,12 +25,14 @@ __all__ = [
     "ExportedFunction",
     "ExportedModel",
     "atomic_write",
+    "register_onnx",
     "register_target",
     "run_artifact",
     "run_script",
     "to",
     "to_ctranslate2",
     "to_litert",
+    "to_onnx",
     "to_saved_model",
     "verify",
 ]
