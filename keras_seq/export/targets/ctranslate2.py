@@ -109,7 +109,7 @@ class CTranslate2(ExportTarget):
                 "`prompt` of to_ctranslate2 is for decoder-only models; this one begins with "
                 f"`start_token`. Received: {prompt!r}"
             )
-        exported = ExportedGenerator(model, None, length, None, inputs, prompt, atol)
+        exported = _ExportedTransformer(model, None, length, None, inputs, prompt, atol)
         exported.options = {"quantization": quantization, "stacks": stacks}
         return exported
 
@@ -158,6 +158,30 @@ class CTranslate2(ExportTarget):
 
     def run(self, exported, path):
         return run_artifact(_RUN, path, exported.calls, what="run the CTranslate2 model")
+
+
+class _ExportedTransformer(ExportedGenerator):
+    """A generator whose runtime does not mask the target's padding."""
+
+    def compare(self, what, outputs):
+        try:
+            return super().compare(what, outputs)
+        except ExportError as error:
+            _, decoder = self.options["stacks"]
+            padding = decoder.embedding.padding_id
+            if not decoder.masks or not any(_goes_on_after(padding, o["tokens"]) for o in outputs):
+                raise
+            raise ExportError(
+                f"{error}\nThe artifact chose {padding}, the id of padding, which the model masks "
+                "in its target and CTranslate2 does not. A trained model does not choose it; else "
+                "build the model with `target_padding_id=None` (`padding_id=None`)."
+            ) from None
+
+
+def _goes_on_after(padding, tokens):
+    """Whether a row (B, T) has another token after padding."""
+    is_padding = tokens == padding
+    return bool((is_padding[:, :-1] & ~is_padding[:, 1:]).any())
 
 
 _RUN = WORKERS / "run_ctranslate2.py"

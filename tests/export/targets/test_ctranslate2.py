@@ -50,6 +50,7 @@ ENCODER_DECODERS = {
         "normalization": "rms",
         "gated": True,
         "logits_scale": 0.5,
+        "target_padding_id": None,
     },
     "no positions, no masks": {
         "positions": "none",
@@ -129,6 +130,13 @@ def test_int8_weights_make_the_folder_smaller_and_verify_finds_other_weights(tmp
     generator.model.set_weights([-w for w in generator.model.get_weights()])
     with pytest.raises(ExportError, match="does not agree"):
         verify(tmp_path / "model", generator)
+
+
+@needs_ctranslate2
+def test_padding_that_the_target_masks_and_the_model_writes_is_named_in_the_error(tmp_path):
+    with pytest.raises(ExportError, match=r"(?s)not agree.*chose 0, the id of padding"):
+        to_ctranslate2(generator_of(decoder_only(hidden_dim=64)), tmp_path / "model")
+    assert not list(tmp_path.iterdir())
 
 
 def with_two_norms():
