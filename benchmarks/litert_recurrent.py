@@ -1,13 +1,15 @@
-"""LSTM and GRU in LiteRT files: the fused operator, the loop, and several steps an iteration.
+"""LSTM and GRU in LiteRT files: the fused operator, the loop, and several steps an iteration; and
+in ONNX files, as ONNX's operators.
 
     python benchmarks/litert_recurrent.py
 
 One layer, as many features as units, 100 time steps, batch 1, one thread, float32 and int8 weights.
 All forms of a layer alternate in one run; medians count. Each file has been compared with the
 Keras layer's own call before it is timed (`keras_seq.export.to_litert`). "chosen" is the form
-that is taken when none is asked for.
+that is taken when none is asked for. "ONNX" is left out where ONNX Runtime is not installed.
 """
 
+import importlib.util
 import os
 import pathlib
 import tempfile
@@ -28,13 +30,13 @@ FORMS = ("fused", "loop", 2, 4, 8, 16, TIME)
 
 def main():
     heads = "".join(f"{_title(form):>10}" for form in FORMS)
-    heads += f"{'chosen':>18}"
+    heads += f"{'ONNX':>10}{'chosen':>18}"
     print(f"{'ms, median of ' + str(ROUNDS):<16}{heads}   KB: fused, loop, chosen, all")
     for units in (64, 256):
         for kind in ("LSTM", "GRU"):
             with tempfile.TemporaryDirectory() as folder:
                 for weights, times, sizes, chosen in measure(kind, units, pathlib.Path(folder)):
-                    cells = [f"{times[f]:.3f}" if f in times else "-" for f in FORMS]
+                    cells = [f"{times[f]:.3f}" if f in times else "-" for f in (*FORMS, "ONNX")]
                     shown = [sizes.get(form) for form in ("fused", "loop", chosen, TIME)]
                     shown = ", ".join(f"{size / 1e3:.0f}" if size else "-" for size in shown)
                     line = "".join(f"{cell:>10}" for cell in cells)
@@ -63,6 +65,8 @@ def measure(kind, units, folder):
             interpreter = Interpreter(model_path=str(path), num_threads=1)
             runs[form] = interpreter.get_signature_runner("serve")
             runs[form](x=inputs)
+        if importlib.util.find_spec("onnxruntime"):
+            runs["ONNX"] = onnx_run(model, folder / f"{weights}.onnx", inputs, quantize)
         times = {form: [] for form in runs}
         for _ in range(ROUNDS):
             for form, run in runs.items():
@@ -71,6 +75,17 @@ def measure(kind, units, folder):
                 run(x=inputs)
                 times[form].append(time.perf_counter() - began)
         yield weights, {f: 1e3 * np.median(t) for f, t in times.items()}, sizes, chosen
+
+
+def onnx_run(model, path, inputs, quantize):
+    """A function that runs the model's ONNX file on one thread."""
+    import onnxruntime
+
+    keras_seq.export.to_onnx(model, path, inputs=inputs, quantization=quantize)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options)
+    return lambda x: session.run(None, {"x": x})
 
 
 def _title(form):

@@ -1,9 +1,9 @@
-"""Keras' own layers and operations in ONNX, as far as sequence models have them."""
+"""Keras' own layers in ONNX, as far as sequence models have them, and activations."""
 
 import keras
 import numpy as np
 
-from keras_seq.export.targets._onnx_graph import _EMITTERS, OnnxValue, array_of, register_onnx
+from keras_seq.export.targets._onnx_graph import OnnxValue, array_of, register_onnx
 from keras_seq.layers import CausalWindow, EachStep, LearnedTokens
 from keras_seq.layers.blocks._activations import gelu_tanh
 
@@ -15,12 +15,12 @@ def _operator(kind, **attributes):
     return lambda graph, x: graph.op(kind, x, **attributes)
 
 
-def _gelu(graph, x):  # x / 2 (1 + erf(x / sqrt 2)), which ONNX Runtime fuses
+def gelu_by_erf(graph, x):  # x / 2 (1 + erf(x / sqrt 2)), which ONNX Runtime fuses
     inside = graph.op("Add", graph.op("Erf", graph.op("Mul", x, 0.5**0.5)), 1.0)
     return graph.op("Mul", graph.op("Mul", x, 0.5), inside)
 
 
-def _gelu_tanh(graph, x):
+def gelu_by_tanh(graph, x):
     cube = graph.op("Mul", graph.op("Mul", x, x), x)
     inside = graph.op("Add", x, graph.op("Mul", cube, 0.044715))
     inside = graph.op("Tanh", graph.op("Mul", inside, (2 / np.pi) ** 0.5))
@@ -44,8 +44,8 @@ _ACTIVATIONS = {
     keras.activations.softsign: _operator("Softsign"),
     keras.activations.exponential: _operator("Exp"),
     keras.activations.hard_sigmoid: _operator("HardSigmoid", alpha=1 / 6, beta=0.5),
-    keras.activations.gelu: _gelu,
-    gelu_tanh: _gelu_tanh,
+    keras.activations.gelu: gelu_by_erf,
+    gelu_tanh: gelu_by_tanh,
     keras.activations.silu: _silu,
 }
 
@@ -64,6 +64,13 @@ def dense(graph, x, kernel, bias=None):
     """x kernel + bias."""
     y = graph.op("MatMul", x, kernel)
     return y if bias is None else graph.op("Add", y, bias)
+
+
+def one_axis(axis):
+    axis = list(np.ravel(axis))
+    if len(axis) != 1:
+        raise NotImplementedError("it has several axes")
+    return int(axis[0])
 
 
 @register_onnx(layers.Dense)
@@ -126,7 +133,7 @@ def emit_leaky_relu(graph, layer, x):
 
 @register_onnx(layers.Softmax)
 def emit_softmax(graph, layer, x):
-    return graph.op("Softmax", x, axis=_one_axis(layer.axis))
+    return graph.op("Softmax", x, axis=one_axis(layer.axis))
 
 
 @register_onnx(layers.Rescaling)
@@ -155,7 +162,7 @@ def emit_layer_normalization(graph, layer, x):
 
 @register_onnx(layers.RMSNormalization)
 def emit_rms_normalization(graph, layer, x):
-    if _one_axis(layer.axis) != -1:
+    if one_axis(layer.axis) != -1:
         raise NotImplementedError("its axis is not the last one")
     mean = graph.op("ReduceMean", graph.op("Mul", x, x), axes=[-1], keepdims=1)
     root = graph.op("Sqrt", graph.op("Add", mean, layer.epsilon))
@@ -304,150 +311,3 @@ def emit_learned_tokens(graph, layer, x):
     batch = graph.op("Unsqueeze", graph.size(x, 0), graph.ints(0))
     shape = graph.op("Concat", batch, graph.ints(*tokens.shape), axis=0)
     return graph.op("Expand", tokens[None], shape).with_mask(None)
-
-
-# Operations of keras.ops, by the names of their classes, which are not public.
-def _binary(kind, after=None):
-    def emit(graph, operation, x, y):
-        dtype = x.dtype if isinstance(x, OnnxValue) else y.dtype
-        x, y = (v if isinstance(v, OnnxValue) else np.asarray(v, dtype) for v in (x, y))
-        z = graph.op(kind, x, y)
-        return z if after is None else graph.op(after, z)
-
-    return emit
-
-
-def _unary(kind):
-    return lambda graph, operation, x: graph.op(kind, x)
-
-
-def _activation(function):
-    return lambda graph, operation, x: activate(graph, function, x)
-
-
-def _reduced(kind):
-    def emit(graph, operation, x):
-        keep, axes = int(operation.keepdims), operation.axis
-        axes = list(range(len(x.shape))) if axes is None else list(np.ravel(axes))
-        if kind == "ReduceSum":
-            return graph.op(kind, x, graph.ints(*axes), keepdims=keep)
-        return graph.op(kind, x, axes=[int(a) for a in axes], keepdims=keep)
-
-    return emit
-
-
-def _any(graph, operation, x):
-    numbers = _like(graph.cast(x, "int32"), x)
-    return graph.cast(_reduced("ReduceMax")(graph, operation, numbers), "bool")
-
-
-def _where(graph, operation, condition, x, y):
-    dtype = next(v.dtype for v in (x, y) if isinstance(v, OnnxValue))
-    x, y = (v if isinstance(v, OnnxValue) else np.asarray(v, dtype) for v in (x, y))
-    return graph.op("Where", condition, x, y)
-
-
-def _like(value, x):
-    """`value` with the shape of `x`."""
-    return OnnxValue(value.name, x.shape, value.dtype)
-
-
-def _variance(graph, operation, x):
-    axes = list(range(len(x.shape))) if operation.axis is None else list(np.ravel(operation.axis))
-    axes, keep = [int(a) for a in axes], int(operation.keepdims)
-    difference = graph.op("Sub", x, graph.op("ReduceMean", x, axes=axes, keepdims=1))
-    square = graph.op("Mul", difference, difference)
-    return graph.op("ReduceMean", square, axes=axes, keepdims=keep)
-
-
-def _reshaped(graph, operation, x):
-    shape = [-1 if n is None else int(n) for n in operation.newshape]
-    return graph.op("Reshape", x, graph.ints(*shape))
-
-
-def _stacked(graph, operation, inputs):
-    return graph.op(
-        "Concat", *(graph.unsqueeze(x, operation.axis) for x in inputs), axis=operation.axis
-    )
-
-
-def _one_axis(axis):
-    axis = list(np.ravel(axis))
-    if len(axis) != 1:
-        raise NotImplementedError("it has several axes")
-    return int(axis[0])
-
-
-def _concatenated(graph, operation, inputs):
-    return graph.op("Concat", *inputs, axis=operation.axis)
-
-
-def _cast(graph, operation, x):
-    return graph.cast(x, operation.dtype)
-
-
-def _transposed(graph, operation, x):
-    axes = operation.axes or tuple(reversed(range(len(x.shape))))
-    return graph.op("Transpose", x, perm=[int(a) for a in axes])
-
-
-def _flipped(graph, operation, x):
-    axes = range(len(x.shape)) if operation.axis is None else np.ravel(operation.axis)
-    begin, end = [-1] * len(axes), [np.iinfo("int64").min] * len(axes)
-    return graph.op("Slice", x, *(graph.ints(*n) for n in (begin, end, axes, begin)))
-
-
-def _item(graph, operation, x, key):
-    """x[key] of numbers, slices of numbers, and an ellipsis at an end."""
-    key = key if isinstance(key, (tuple, list)) else (key,)
-    axis, squeezed = 0, []
-    for i, part in enumerate(key):
-        if part is Ellipsis:
-            axis = len(x.shape) - (len(key) - i - 1)
-            continue
-        if isinstance(part, slice) and all(
-            n is None or isinstance(n, int) for n in (part.start, part.stop, part.step)
-        ):
-            if part != slice(None):
-                step = 1 if part.step is None else part.step
-                limits = (0, np.iinfo("int64").max) if step > 0 else (-1, np.iinfo("int64").min)
-                start = limits[0] if part.start is None else part.start
-                stop = limits[1] if part.stop is None else part.stop
-                bounds = (graph.ints(n) for n in (start, stop, axis, step))
-                x = _like(graph.op("Slice", x, *bounds), x)
-        elif isinstance(part, int):
-            end = part + 1 if part != -1 else np.iinfo("int64").max
-            bounds = (graph.ints(n) for n in (part, end, axis))
-            x = _like(graph.op("Slice", x, *bounds), x)
-            squeezed.append(axis)
-        else:
-            raise NotImplementedError(f"it takes the item {part!r}")
-        axis += 1
-    return graph.op("Squeeze", x, graph.ints(*squeezed)) if squeezed else graph.op("Identity", x)
-
-
-_EMITTERS.update(
-    Add=_binary("Add"), Subtract=_binary("Sub"), Multiply=_binary("Mul"), Divide=_binary("Div"),
-    TrueDivide=_binary("Div"), Maximum=_binary("Max"), Minimum=_binary("Min"),
-    Power=_binary("Pow"), Matmul=_binary("MatMul"),
-    Equal=_binary("Equal"), NotEqual=_binary("Equal", "Not"), Greater=_binary("Greater"),
-    Less=_binary("Less"), GreaterEqual=_binary("GreaterOrEqual"), LessEqual=_binary("LessOrEqual"),
-    LogicalAnd=lambda g, o, x, y: g.op("And", x, y), LogicalOr=lambda g, o, x, y: g.op("Or", x, y),
-    LogicalNot=_unary("Not"), Negative=_unary("Neg"), Abs=_unary("Abs"), Absolute=_unary("Abs"),
-    Exp=_unary("Exp"), Log=_unary("Log"), Sqrt=_unary("Sqrt"), Sin=_unary("Sin"),
-    Cos=_unary("Cos"), Erf=_unary("Erf"), Square=lambda g, o, x: g.op("Mul", x, x),
-    Tanh=_unary("Tanh"), Sigmoid=_unary("Sigmoid"), Relu=_unary("Relu"),
-    Softplus=_unary("Softplus"), Silu=_activation(keras.activations.silu),
-    Gelu=lambda g, o, x: (_gelu_tanh if o.approximate else _gelu)(g, x),
-    Softmax=lambda g, o, x: g.op("Softmax", x, axis=_one_axis(o.axis)),
-    LogSoftmax=lambda g, o, x: g.op("LogSoftmax", x, axis=_one_axis(o.axis)),
-    Mean=_reduced("ReduceMean"), Sum=_reduced("ReduceSum"), Max=_reduced("ReduceMax"),
-    Min=_reduced("ReduceMin"), Concatenate=_concatenated, Cast=_cast, Transpose=_transposed,
-    GetItem=_item, Flip=_flipped, Var=_variance, Reshape=_reshaped, Stack=_stacked,
-    ZerosLike=lambda g, o, x: g.op("Mul", x, np.asarray(0, x.dtype)),
-    ExpandDims=lambda g, o, x: g.unsqueeze(x, *np.ravel(o.axis)),
-    Squeeze=lambda g, o, x: g.op("Squeeze", x, g.ints(*np.ravel(o.axis))),
-    Where=_where, Any=_any,
-    Cumsum=lambda g, o, x: g.op("CumSum", x, np.int64(_one_axis(o.axis))),
-    Identity=_unary("Identity"), StopGradient=lambda g, o, x: g.op("Identity", x),
-)  # fmt: skip

@@ -8,7 +8,12 @@ from keras_seq.export._process import WORKERS, run_artifact
 from keras_seq.export._requirements import check_package
 from keras_seq.export._target import ExportTarget, export_to, register_target
 from keras_seq.export.report import ExportError
-from keras_seq.export.targets import _onnx_attention, _onnx_layers, _onnx_recurrent  # noqa: F401
+from keras_seq.export.targets import (  # noqa: F401  (which register their emitters)
+    _onnx_attention,
+    _onnx_layers,
+    _onnx_operations,
+    _onnx_recurrent,
+)
 from keras_seq.export.targets._onnx_graph import _onnx_dtype, model_graph
 
 _TOLERANCE = {None: 1e-4, "int8": 0.1}

@@ -133,6 +133,7 @@ def test_int8_weights_make_the_folder_smaller_and_verify_finds_other_weights(tmp
 
 
 @needs_ctranslate2
+@pytest.mark.thorough
 def test_padding_that_the_target_masks_and_the_model_writes_is_named_in_the_error(tmp_path):
     with pytest.raises(ExportError, match=r"(?s)not agree.*chose 0, the id of padding"):
         to_ctranslate2(generator_of(decoder_only(hidden_dim=64)), tmp_path / "model")
