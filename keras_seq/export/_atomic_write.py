@@ -13,7 +13,7 @@ def atomic_write(path, may_replace):
     An artifact of the same kind at `path` is replaced. After an error it is still there, and
     nothing new is left. A symbolic link is followed, as by `open(path, "w")`: what it points to is
     written, and the link stays. Temporary folders that a process left when it was killed are
-    removed by the next write to the same path.
+    removed by the next write to the same folder.
 
     Args:
         path: of the artifact, a file or a folder.

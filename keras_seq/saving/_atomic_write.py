@@ -76,18 +76,27 @@ def checked_path(path):
 
 def _prefix(path):
     """Of the temporary folders for `path` made on this machine; short whatever the name."""
-    digests = (zlib.crc32(os.fsencode(part)) for part in (path.name, socket.gethostname()))
-    return ".keras_seq_export-" + "".join(f"{digest:08x}-" for digest in digests)
+    return f".keras_seq_export-{_digest(path.name)}-{_digest(socket.gethostname())}-"
+
+
+def _digest(text):
+    return f"{zlib.crc32(os.fsencode(text)):08x}"
 
 
 def _remove_stale(path):
-    """Remove temporary folders for `path` of processes that are no longer alive."""
+    """Remove temporary folders next to `path` of processes that are no longer alive.
+
+    Those for other paths, too, unless they hold the artifact that was there before.
+    """
     prefix = _prefix(path)
-    for folder in path.parent.glob(f"{prefix}*"):
+    anything = f".keras_seq_export-{'?' * 8}-{_digest(socket.gethostname())}-"
+    for folder in path.parent.glob(f"{anything}*"):
         process = folder.name[len(prefix) :].partition("-")[0]
         if not process.isdecimal() or _is_alive(int(process)):
             continue
         old = folder / "old"  # killed between the two renames
+        if os.path.lexists(old) and not folder.name.startswith(prefix):
+            continue  # the next write to its path puts it back
         if os.path.lexists(old) and not os.path.lexists(path):
             os.rename(old, path)
         shutil.rmtree(folder, ignore_errors=True)

@@ -123,12 +123,14 @@ def test_what_a_killed_export_left_is_removed_by_the_next_one(tmp_path):
     stale = tmp_path / f"{_prefix(path)}{dead_process()}-abc"
     own = tmp_path / f"{_prefix(path)}{os.getpid()}-abc"  # of another thread, say
     other = tmp_path / f"{_prefix(tmp_path / 'other')}{dead_process()}-abc"
-    for folder in (stale, own, other):
+    moved = tmp_path / f"{_prefix(tmp_path / 'moved')}{dead_process()}-abc"
+    for folder in (stale, own, other, moved):
         folder.mkdir()
         (folder / "new").write_text("half")
+    (moved / "old").write_text("what was at `moved` before, and is put back there")
     with atomic_write(path, is_file) as temporary:
         temporary.write_text("new")
-    assert {p.name for p in tmp_path.iterdir()} == {"model.tflite", own.name, other.name}
+    assert {p.name for p in tmp_path.iterdir()} == {"model.tflite", own.name, moved.name}
 
 
 def test_a_killed_export_leaves_a_folder_that_the_next_one_removes(tmp_path):
