@@ -1,20 +1,33 @@
-"""Convert one signature of a SavedModel to a LiteRT file; a crash of the converter stays here.
+"""Convert a signature of a SavedModel to a LiteRT file; a crash of the converter stays here.
 
-Usage: convert_litert.py SAVED_MODEL_DIR LITERT_FILE SIGNATURE float32|int8
+Usage: convert_litert.py SAVED_MODEL_DIR LITERT_FILE SIGNATURE QUANTIZATION [DATA.npz]
+
+QUANTIZATION is float32, float16, dynamic_int8, or int8, which needs data: arrays named CALL:NAME,
+the calls numbered from 0.
 """
 
+import collections
 import sys
 
 # TensorFlow imports both where they are installed, which takes a third of the time.
 sys.modules.update(dict.fromkeys(("jax", "keras")))
 
+import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-source, destination, signature, weights = sys.argv[1:]
+source, destination, signature, quantization, *data = sys.argv[1:]
 converter = tf.lite.TFLiteConverter.from_saved_model(source, signature_keys=[signature])
 # Built-in operators only: a file that needs TensorFlow's own cannot run where LiteRT runs.
 converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-if weights == "int8":
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]  # weights alone: no data is given
+if quantization != "float32":
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]  # weights alone where no data is given
+if quantization == "float16":
+    converter.target_spec.supported_types = [tf.float16]
+if quantization == "int8":
+    calls = collections.defaultdict(dict)
+    for key, value in np.load(*data).items():
+        number, name = key.split(":", 1)
+        calls[int(number)][name] = value
+    converter.representative_dataset = lambda: ((signature, calls[i]) for i in sorted(calls))
 with open(destination, "wb") as file:
     file.write(converter.convert())

@@ -28,13 +28,13 @@ if signature is None or others:
 runner = interpreter.get_signature_runner(signature)
 needed = runner.get_input_details()
 
-ops, quantized = read_file(pathlib.Path(path).read_bytes())
+ops, quantization = read_file(pathlib.Path(path).read_bytes())
 report = {
     "ops": ops,
     "signatures": {signature: f"{spec(needed)} -> {spec(runner.get_output_details())}"},
     "signature": signature,
     "inputs": shapes(needed),
-    "quantized": quantized,
+    "quantize": quantization,
 }
 calls = collections.defaultdict(dict)
 for key, value in np.load(inputs_path).items():
