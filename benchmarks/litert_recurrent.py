@@ -50,7 +50,7 @@ def measure(kind, units, folder):
     layer = getattr(keras_seq.layers, kind)(units, return_sequences=True)
     model = keras.Model(x, layer(x))
     inputs = np.random.default_rng(0).normal(size=(1, TIME, units)).astype("float32")
-    for weights, quantize in (("float32", None), ("int8", "int8")):
+    for weights, quantize in (("float32", None), ("int8", "dynamic_int8")):
         runs, sizes = {}, {}
         steps = best_steps(layer.cell, 1 if quantize else 4)
         chosen = "loop" if steps == 1 else steps
@@ -66,7 +66,7 @@ def measure(kind, units, folder):
             runs[form] = interpreter.get_signature_runner("serve")
             runs[form](x=inputs)
         if importlib.util.find_spec("onnxruntime"):
-            runs["ONNX"] = onnx_run(model, folder / f"{weights}.onnx", inputs, quantize)
+            runs["ONNX"] = onnx_run(model, folder / f"{weights}.onnx", inputs, quantize and "int8")
         times = {form: [] for form in runs}
         for _ in range(ROUNDS):
             for form, run in runs.items():

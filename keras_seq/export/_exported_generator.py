@@ -30,13 +30,17 @@ class ExportedGenerator(ExportedFunction):
         inputs: context arrays to compare on, dict by name or one array; random ones if `None`.
         prompt: (N, P) prompts to compare on; random ones if `None`.
         atol: tolerance of scores.
+        min_agreement: fraction of the tokens that must be equal; 1 where nothing is quantized.
     """
 
     signature = "generate"
     texts = None  # the tokenizers that it carries
 
-    def __init__(self, model, shapes, prompt_length, batch_size, inputs, prompt, atol):
+    def __init__(
+        self, model, shapes, prompt_length, batch_size, inputs, prompt, atol, min_agreement=1.0
+    ):
         super().__init__(model, atol)
+        self.min_agreement = min_agreement
         check_exportable(model, takes_seed=True)
         self.draws = getattr(model.strategy, "needs_seed", False)
         taken = {"prompt", "seed"} & set(model.stepper.context_inputs)
@@ -124,7 +128,7 @@ class ExportedGenerator(ExportedFunction):
         if self.draws:
             seeds = [call["seed"] for call in self.calls]
             draws = Draws(self.model.sampler, seeds, [_rows(call) for call in self.calls])
-        return compare_tokens(what, *arguments, draws)
+        return compare_tokens(what, *arguments, draws, self.min_agreement)
 
     def model_latency(self):
         fewest = min(map(_rows, self.calls))

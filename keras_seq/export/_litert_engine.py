@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from keras_seq.export._exported_function import ExportedFunction
+from keras_seq.export._float32 import in_float32
 from keras_seq.export.report import ExportError
 from keras_seq.export.targets.litert import LiteRT
 from keras_seq.stepping._fingerprint import ModelFingerprint
@@ -87,7 +88,7 @@ class ExportedLoop(ExportedFunction):
         self.prefill, self.max_length, self.context = prefill, max_length, context
         self._specs = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
         self.key = (prefill, max_length, *self._specs.items())
-        self.options = {"quantize": generator.weights}
+        self.options = {"quantize": generator.weights and "dynamic_int8"}
 
     def specs(self):
         return self._specs
@@ -109,6 +110,7 @@ class _LoadedLoop:
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         path = pathlib.Path(self._folder.name) / "loop.tflite"
         try:
+            loop.model = in_float32(loop.model)
             LiteRT().write(loop, path)
         except ExportError as error:
             raise ExportError(

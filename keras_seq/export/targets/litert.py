@@ -1,29 +1,29 @@
 """`to_litert`: a generator or a model as one LiteRT (TFLite) file of built-in operators."""
 
 import importlib.util
-import pathlib
-import tempfile
 
 from keras_seq.export._carried_texts import CarriedTexts
 from keras_seq.export._digest import add_file_digest, check_file_digest
 from keras_seq.export._exported_generator import ExportedGenerator, check_prompt_length
 from keras_seq.export._exported_model import ExportedModel, check_functional
 from keras_seq.export._exported_stream import ExportedStream
+from keras_seq.export._float32 import in_float32
 from keras_seq.export._model_call import ModelCall
 from keras_seq.export._model_inputs import model_shapes
-from keras_seq.export._process import WORKERS, run_artifact, run_script
+from keras_seq.export._process import WORKERS, run_artifact
 from keras_seq.export._requirements import check_tensorflow
 from keras_seq.export._target import ExportTarget, export_to, register_target
 from keras_seq.export.report import ExportError
+from keras_seq.export.targets._litert_conversion import check_ops, convert
+from keras_seq.export.targets._quantization import checked_quantization, score_tolerance
 from keras_seq.generation.generator import Generator
 from keras_seq.generation.text_generator import TextGenerator
 from keras_seq.layers._arguments import check_positive
 from keras_seq.runtime._metadata import add_metadata, read_metadata
 
-_TOLERANCE = {None: 1e-5, "int8": 0.1}  # of a model's outputs
-_SCORE_TOLERANCE = 1e-3
-_OF_GENERATORS = ("source_length", "prompt_length", "prompt")
-_OF_MODELS = ("time", "streaming", "quantize", "max_length", "recurrence")
+_OF_BOTH = ("quantize",)
+_OF_GENERATORS = ("source_length", "prompt_length", "prompt", "min_agreement")
+_OF_MODELS = ("time", "streaming", "max_length", "recurrence")
 
 
 def to_litert(
@@ -33,12 +33,13 @@ def to_litert(
     inputs=None,
     batch_size=1,
     atol=None,
+    quantize=None,
     source_length=None,
     prompt_length=None,
     prompt=None,
+    min_agreement=None,
     time=None,
     streaming=False,
-    quantize=None,
     max_length=None,
     recurrence=None,
 ):
@@ -66,6 +67,8 @@ def to_litert(
     `state_1`, ... and gives them back under the same names. A client begins with zeros and passes
     on what the last chunk gave.
 
+    Models that compute in half precision are exported in float32, from the same weights.
+
     The file of a `TextGenerator` is that of its generator and carries the tokenizers, from which
     `keras_seq.runtime.LiteRTGenerator` goes from strings to strings; every file says what its
     special ids and lengths are, in a zip archive behind the model (see docs/runtime.md).
@@ -79,19 +82,25 @@ def to_litert(
             a generator, any number of rows; for a model, rows and lengths that the file takes. Of a
             text generator: list of strings.
         batch_size: B of the file; `None` leaves it open where the model does (not of a generator).
-        atol: tolerance of scores (natural logarithms) of a generator, 1e-3 if `None`; of a model's
-            outputs, relative to an output's largest number where that is above 1, if `None` 1e-5,
-            with int8 weights 0.1.
+        atol: tolerance of scores (natural logarithms) of a generator, if `None` 1e-3, and 0.02 a
+            token more with float16, 0.25 with int8 weights; of a model's outputs, relative to an
+            output's largest number where that is above 1, if `None` 1e-5, with float16 0.01, with
+            int8 weights 0.1.
+        quantize: `None` leaves float32. `"float16"` halves the file; LiteRT computes in float32.
+            `"dynamic_int8"` makes large weights 8 bits wide and the file about a quarter, and
+            quantizes activations as they come. There is no full integer quantization: of LSTMs
+            TFLite's converter makes none that runs and is right.
         source_length: generators: S, the width of context inputs whose time the model leaves open;
             that of a text generator if `None`.
         prompt_length: generators: P, the width of the prompt. `None`: the start token begins.
         prompt: generators: (N, P) prompts to compare on, random ones if `None`.
+        min_agreement: generators: fraction of the new tokens that must be those of the model's own
+            call; if `None` 1 in float32, 0.9 with float16 and 0.5 with int8 weights, below which a
+            file is broken rather than rounded. How good it is says a metric of yours, see `verify`.
         time: models: T, the number of time steps, or of a chunk; `None` leaves it open where the
             model does.
         streaming: models: whether a client calls the file chunk after chunk. The model needs one
             input, and layers that can be stepped.
-        quantize: models: "int8" makes large weights 8 bits wide (dynamic range: activations stay
-            float32), `None` leaves them as they are.
         max_length: models: largest number of time steps of a stream; needed where the model
             attends.
         recurrence: models: form of the recurrent layers: "loop", an int (time steps an iteration
@@ -128,12 +137,13 @@ def to_litert(
         "inputs": inputs,
         "batch_size": batch_size,
         "atol": atol,
+        "quantize": quantize,
         "source_length": source_length,
         "prompt_length": prompt_length,
         "prompt": prompt,
+        "min_agreement": min_agreement,
         "time": time,
         "streaming": streaming,
-        "quantize": quantize,
         "max_length": max_length,
         "recurrence": recurrence,
     }
@@ -154,18 +164,24 @@ class LiteRT(ExportTarget):
             exported.texts = texts
             return exported
         kind = _check_kind(model, options)
+        model = in_float32(model)
         if kind == "generator":
             return _prepared_generator(model, inputs, batch_size, atol, **options)
         return _prepared_model(model, inputs, batch_size, atol, **options)
 
-    def prepare_existing(self, path, model, inputs=None, prompt=None, max_length=None, atol=None):
+    def prepare_existing(
+        self, path, model, inputs=None, prompt=None, max_length=None, atol=None, min_agreement=None
+    ):
         self._check_requirements()
         if isinstance(model, TextGenerator):
             options = CarriedTexts(model).options(inputs=inputs, prompt=prompt)
             options.pop("source_length", None)
-            return self.prepare_existing(path, model.generator, atol=atol, **options)
-        given = {"prompt": prompt, "max_length": max_length}
+            return self.prepare_existing(
+                path, model.generator, atol=atol, min_agreement=min_agreement, **options
+            )
+        given = {"prompt": prompt, "max_length": max_length, "min_agreement": min_agreement}
         kind = _check_kind(model, {name: v for name, v in given.items() if v is not None})
+        model = in_float32(model)
         facts = run_artifact(_RUN, path, [], what="read the LiteRT file").facts
         specs = {name: (tuple(shape), dtype) for name, (shape, dtype) in facts["inputs"].items()}
         shapes = {name: shape for name, (shape, _) in specs.items()}
@@ -185,10 +201,10 @@ class LiteRT(ExportTarget):
             batch_size = next(iter(shapes.values()))[0]
             length = shapes.pop("prompt", (None, None))[1]
             _check_names(path, shapes, model.stepper.context_inputs)
-            atol = _SCORE_TOLERANCE if atol is None else atol
-            return ExportedGenerator(model, shapes, length, batch_size, inputs, prompt, atol)
+            arguments = model, shapes, length, batch_size, inputs, prompt
+            return _exported_generator(*arguments, atol, facts["quantize"], min_agreement)
         names = ModelCall(model).names
-        atol = _TOLERANCE["int8" if facts["quantized"] else None] if atol is None else atol
+        atol = checked_quantization(facts["quantize"]).atol if atol is None else atol
         states = {name: spec for name, spec in specs.items() if name not in names}
         shapes = {name: shape for name, shape in shapes.items() if name in names}
         _check_names(path, shapes, names)
@@ -213,14 +229,7 @@ class LiteRT(ExportTarget):
             return file.read(8)[4:] in (b"TFL3", b"")  # or the file is empty
 
     def write(self, exported, path):
-        quantize, recurrence = (exported.options.get(n) for n in ("quantize", "recurrence"))
-        with tempfile.TemporaryDirectory() as folder:
-            folder = pathlib.Path(folder) / "model"
-            _save_function(exported, folder, quantize, recurrence)
-            run_script(
-                WORKERS / "convert_litert.py", folder, path, exported.signature,
-                quantize or "float32", what="convert the model to LiteRT",
-            )  # fmt: skip
+        convert(exported, path)
         metadata, files = exported.metadata()
         if metadata:
             add_metadata(path, metadata, files)
@@ -233,7 +242,7 @@ class LiteRT(ExportTarget):
 
     def run(self, exported, path):
         run = run_artifact(_RUN, path, exported.calls, what="run the LiteRT file")
-        _check_ops(run.facts["ops"], exported.options.get("recurrence"))
+        check_ops(run.facts["ops"], exported.options.get("recurrence"))
         return run
 
 
@@ -248,7 +257,7 @@ def _check_kind(model, options):
         check_functional(model)
     known, other = (_OF_GENERATORS, _OF_MODELS)[:: 1 if kind == "generator" else -1]
     for name, value in options.items():
-        if name not in known + other:
+        if name not in known + other + _OF_BOTH:
             raise TypeError(f"to_litert has no argument `{name}`.")
         if name in other and value is not None and value is not False:
             raise ValueError(
@@ -267,13 +276,38 @@ def _check_names(path, shapes, names):
 
 
 def _prepared_generator(
-    generator, inputs, batch_size, atol, source_length=None, prompt_length=None, prompt=None, **_
+    generator,
+    inputs,
+    batch_size,
+    atol,
+    quantize=None,
+    source_length=None,
+    prompt_length=None,
+    prompt=None,
+    min_agreement=None,
+    **_,
 ):
+    checked_quantization(quantize)
     check_positive("to_litert", batch_size=batch_size)
     shapes = _context_shapes(generator, source_length, batch_size)
     check_prompt_length("to_litert", generator, prompt_length, prompt)
-    atol = _SCORE_TOLERANCE if atol is None else atol
-    return ExportedGenerator(generator, shapes, prompt_length, batch_size, inputs, prompt, atol)
+    arguments = generator, shapes, prompt_length, batch_size, inputs, prompt
+    exported = _exported_generator(*arguments, atol, quantize, min_agreement)
+    exported.options = {"quantize": quantize}
+    return exported
+
+
+def _exported_generator(
+    generator, shapes, prompt_length, batch_size, inputs, prompt, atol, quantize, min_agreement
+):
+    """`ExportedGenerator` with the tolerances of a quantization, where none are given."""
+    if atol is None:
+        atol = score_tolerance(quantize, generator.max_length)
+    if min_agreement is None:
+        min_agreement = checked_quantization(quantize).min_agreement
+    return ExportedGenerator(
+        generator, shapes, prompt_length, batch_size, inputs, prompt, atol, min_agreement
+    )
 
 
 def _prepared_model(
@@ -281,24 +315,23 @@ def _prepared_model(
     inputs,
     batch_size,
     atol,
+    quantize=None,
     time=None,
     streaming=False,
-    quantize=None,
     max_length=None,
     recurrence=None,
     **_,
 ):
     sizes = {"time": time, "batch_size": batch_size, "max_length": max_length}
     check_positive("to_litert", **{name: size for name, size in sizes.items() if size is not None})
-    if quantize not in _TOLERANCE:
-        raise ValueError(f"`quantize` of to_litert must be None or 'int8'. Received: {quantize!r}")
+    quantization = checked_quantization(quantize)
     whole = isinstance(recurrence, int) and not isinstance(recurrence, bool) and recurrence > 0
     if not whole and recurrence not in (None, "loop", "fused"):
         raise ValueError(
             "`recurrence` of to_litert must be None, 'loop', 'fused' or the number of time steps "
             f"an iteration of the loop, an int of at least 1. Received: {recurrence!r}"
         )
-    atol = _TOLERANCE[quantize] if atol is None else atol
+    atol = quantization.atol if atol is None else atol
     shapes = model_shapes(ModelCall(model), time, batch_size)
     if streaming:
         exported = ExportedStream(model, inputs, atol, shapes, max_length)
@@ -321,40 +354,3 @@ def _context_shapes(generator, source_length, batch_size):
     if source_length is not None:
         check_positive("to_litert", source_length=source_length)
     return shapes
-
-
-def _save_function(exported, folder, quantize, recurrence):
-    """Write a SavedModel with the one signature, recurrences in the form that is asked for."""
-    import tensorflow as tf
-
-    from keras_seq.export.targets._lstm_fusion import recurrences_in_form
-
-    specs = {n: tf.TensorSpec(shape, dtype, n) for n, (shape, dtype) in exported.specs().items()}
-    is_generator = isinstance(exported.model, Generator)
-    module = tf.Module()
-    model = exported.model.model if is_generator else exported.model
-    module.weights = [v.value for v in model.variables]
-    module.run = tf.function(exported.__call__, autograph=False)
-    form = "loop" if is_generator else recurrence
-    with recurrences_in_form(form, weight_bytes=1 if quantize else 4):
-        signature = module.run.get_concrete_function(**specs)
-    tf.saved_model.save(module, str(folder), signatures={exported.signature: signature})
-
-
-def _check_ops(ops, recurrence):
-    custom = sorted(op for op in ops if not op.isupper())  # custom ops are in CamelCase
-    if custom:
-        raise ExportError(f"The LiteRT file needs operators that are not built in: {custom}")
-    if recurrence == "fused" and "UNIDIRECTIONAL_SEQUENCE_LSTM" not in ops:
-        raise ExportError(
-            "No layer of the model can take the form `recurrence='fused'`: it is for keras_seq's "
-            "LSTM with tanh and sigmoid, a fixed batch, and neither mask nor state. Leave the "
-            "choice to to_litert with `recurrence=None`."
-        )
-    if recurrence == "fused" and "WHILE" in ops:
-        # The converter makes equal zeros one tensor: the loop would start from the operator's last
-        # state (measured from the second call on).
-        raise ExportError(
-            "The form `recurrence='fused'` must be that of all recurrent layers of a file, and "
-            "some layers of the model cannot take it. Export with `recurrence=None`."
-        )

@@ -1,6 +1,6 @@
-"""Convert one signature of a SavedModel to a LiteRT file; a crash of the converter stays here.
+"""Convert a signature of a SavedModel to a LiteRT file; a crash of the converter stays here.
 
-Usage: convert_litert.py SAVED_MODEL_DIR LITERT_FILE SIGNATURE float32|int8
+Usage: convert_litert.py SAVED_MODEL_DIR LITERT_FILE SIGNATURE float32|float16|dynamic_int8
 """
 
 import sys
@@ -10,11 +10,13 @@ sys.modules.update(dict.fromkeys(("jax", "keras")))
 
 import tensorflow as tf  # noqa: E402
 
-source, destination, signature, weights = sys.argv[1:]
+source, destination, signature, quantization = sys.argv[1:]
 converter = tf.lite.TFLiteConverter.from_saved_model(source, signature_keys=[signature])
 # Built-in operators only: a file that needs TensorFlow's own cannot run where LiteRT runs.
 converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-if weights == "int8":
+if quantization != "float32":
     converter.optimizations = [tf.lite.Optimize.DEFAULT]  # weights alone: no data is given
+if quantization == "float16":
+    converter.target_spec.supported_types = [tf.float16]
 with open(destination, "wb") as file:
     file.write(converter.convert())

@@ -8,8 +8,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 
 def read_file(content):
-    """`(ops, quantized)`: how often each operator occurs, in the bodies of loops too, and whether
-    there are int8 weights.
+    """`(ops, quantization)`: how often each operator occurs, in the bodies of loops too, and the
+    argument `quantize` of `to_litert` that makes such a file.
     """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
     builtin = {code: name for name, code in vars(schema.BuiltinOperator).items()}
@@ -18,8 +18,14 @@ def read_file(content):
         for c in model.operatorCodes
     ]
     ops = collections.Counter(names[op.opcodeIndex] for g in model.subgraphs for op in g.operators)
+    return ops, _quantization(model)
+
+
+def _quantization(model):
     types = {tensor.type for g in model.subgraphs for tensor in g.tensors}
-    return ops, schema.TensorType.INT8 in types
+    if schema.TensorType.INT8 in types:
+        return "dynamic_int8"
+    return "float16" if schema.TensorType.FLOAT16 in types else None
 
 
 def anonymous_memory():

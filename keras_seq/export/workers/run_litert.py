@@ -38,13 +38,13 @@ memory = {}
 if complete and before is not None:  # before outputs are kept
     runner(**max(complete, key=lambda call: sum(value.nbytes for value in call.values())))
     memory["memory"] = anonymous_memory() - before
-ops, quantized = read_file(pathlib.Path(path).read_bytes())
+ops, quantization = read_file(pathlib.Path(path).read_bytes())
 report = {
     "ops": ops,
     "signatures": {signature: f"{spec(needed)} -> {spec(runner.get_output_details())}"},
     "signature": signature,
     "inputs": shapes(needed),
-    "quantized": quantized,
+    "quantize": quantization,
     **memory,
 }
 last, results = {}, {}

@@ -44,7 +44,7 @@ def test_int8_weights_make_a_small_file_that_agrees_more_loosely_and_verify_find
     kind, tmp_path
 ):
     path, model = tmp_path / "m.tflite", sequence_model(kind, 256)
-    report = to_litert(model, path, time=100, quantize="int8")
+    report = to_litert(model, path, time=100, quantize="dynamic_int8")
     assert report.agrees and 1e-4 < report.largest_difference < report.atol == 0.1
     assert report.size == path.stat().st_size < 1.5 * model.count_params() + 2e5
     content = bytearray(path.read_bytes())
@@ -160,7 +160,7 @@ def test_the_loop_takes_as_many_steps_an_iteration_as_the_cache_holds_kernels():
 def test_no_file_is_left_where_the_numbers_differ(tmp_path):
     path = tmp_path / "m.tflite"
     with pytest.raises(ExportError, match="the Keras model's own call: `y` differs"):
-        to_litert(sequence_model(GRU), path, time=5, quantize="int8", atol=1e-7)
+        to_litert(sequence_model(GRU), path, time=5, quantize="dynamic_int8", atol=1e-7)
     assert not list(tmp_path.iterdir())
 
 
@@ -214,7 +214,7 @@ def test_what_is_no_model_with_a_graph_is_refused(model, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "arguments", "options"),
     [
-        (sequence_model, {"time": 6, "quantize": "int8"}, {}),
+        (sequence_model, {"time": 6, "quantize": "dynamic_int8"}, {}),
         (attending, {"time": 2, "streaming": True, "max_length": 6}, {"max_length": 6}),
         pytest.param(
             *(sequence_model, {"batch_size": None, "streaming": True}, {}),

@@ -1,0 +1,59 @@
+"""From an `ExportedFunction` to a LiteRT file: traced, converted in a process of its own."""
+
+import pathlib
+import tempfile
+
+from keras_seq.export._process import WORKERS, run_script
+from keras_seq.export.report import ExportError
+from keras_seq.export.targets._quantization import QUANTIZATIONS
+from keras_seq.generation.generator import Generator
+
+
+def convert(exported, path):
+    """Write the LiteRT file of `exported`; its options are `quantize` and `recurrence`."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder) / "model"
+        _save_function(exported, folder)
+        run_script(
+            WORKERS / "convert_litert.py", folder, path, exported.signature,
+            exported.options.get("quantize") or "float32", what="convert the model to LiteRT",
+        )  # fmt: skip
+
+
+def _save_function(exported, folder):
+    """Write a SavedModel with the one signature, recurrences in the form that is asked for."""
+    import tensorflow as tf
+
+    from keras_seq.export.targets._lstm_fusion import recurrences_in_form
+
+    specs = {n: tf.TensorSpec(shape, dtype, n) for n, (shape, dtype) in exported.specs().items()}
+    is_generator = isinstance(exported.model, Generator)
+    module = tf.Module()
+    model = exported.model.model if is_generator else exported.model
+    module.weights = [v.value for v in model.variables]
+    module.run = tf.function(exported.__call__, autograph=False)
+    form = "loop" if is_generator else exported.options.get("recurrence")
+    weight_bytes = QUANTIZATIONS[exported.options.get("quantize")].weight_bytes
+    with recurrences_in_form(form, weight_bytes):
+        signature = module.run.get_concrete_function(**specs)
+    tf.saved_model.save(module, str(folder), signatures={exported.signature: signature})
+
+
+def check_ops(ops, recurrence):
+    """Raise unless the operators of a file are built in and the form of recurrences holds."""
+    custom = sorted(op for op in ops if not op.isupper())  # custom ops are in CamelCase
+    if custom:
+        raise ExportError(f"The LiteRT file needs operators that are not built in: {custom}")
+    if recurrence == "fused" and "UNIDIRECTIONAL_SEQUENCE_LSTM" not in ops:
+        raise ExportError(
+            "No layer of the model can take the form `recurrence='fused'`: it is for keras_seq's "
+            "LSTM with tanh and sigmoid, a fixed batch, and neither mask nor state. Leave the "
+            "choice to to_litert with `recurrence=None`."
+        )
+    if recurrence == "fused" and "WHILE" in ops:
+        # The converter makes equal zeros one tensor: the loop would start from the operator's last
+        # state (measured from the second call on).
+        raise ExportError(
+            "The form `recurrence='fused'` must be that of all recurrent layers of a file, and "
+            "some layers of the model cannot take it. Export with `recurrence=None`."
+        )

@@ -1,0 +1,92 @@
+import keras
+import pytest
+
+import keras_seq
+from keras_seq.export import ExportError, to_litert, verify
+from keras_seq.generation import Generator
+from tests.dtype_policy import dtype_policy
+
+pytest.importorskip("ai_edge_litert")
+
+
+def classifier(kind="gru", size=64):
+    keras.utils.set_random_seed(0)
+    ids = keras.Input((12,), dtype="int32", name="ids")
+    x = keras_seq.layers.PositionalEmbedding(500, size, 12)(ids)
+    if kind == "transformer":
+        x = keras_seq.layers.TransformerEncoderBlock(2 * size, 2)(x)
+        x = keras.layers.GlobalAveragePooling1D()(x)
+    else:
+        x = {"gru": keras_seq.layers.GRU, "lstm": keras_seq.layers.LSTM}[kind](size)(x)
+    return keras.Model(ids, keras.layers.Dense(2, name="logits")(x))
+
+
+def translator(size=64):
+    keras.utils.set_random_seed(0)
+    model = keras_seq.models.seq2seq_rnn(300, 300, size, size)
+    return Generator(model, max_length=8, start_token=2, end_token=3)
+
+
+def sizes(model, folder, kinds, **options):
+    """Dict from each kind of quantization to the report of its file."""
+    return {
+        kind: to_litert(model, folder / f"{kind}.tflite", quantize=kind, **options)
+        for kind in (None, *kinds)
+    }
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm", "transformer"])
+def test_files_of_classifiers_are_as_small_as_their_numbers(kind, tmp_path):
+    reports = sizes(classifier(kind), tmp_path, ("float16", "dynamic_int8"))
+    assert reports["float16"].size < 0.65 * reports[None].size
+    assert reports["dynamic_int8"].size < 0.45 * reports[None].size
+    assert reports["dynamic_int8"].largest_difference > reports[None].largest_difference
+
+
+def test_a_quantized_generator_says_how_many_tokens_are_those_of_the_model(tmp_path):
+    generator = translator()
+    reports = sizes(generator, tmp_path, ("float16", "dynamic_int8"), source_length=6)
+    assert reports[None].tokens_equal == reports[None].tokens
+    for kind in ("float16", "dynamic_int8"):
+        assert reports[kind].size < 0.75 * reports[None].size
+        assert 0.5 * reports[kind].tokens <= reports[kind].tokens_equal <= reports[kind].tokens
+        assert verify(tmp_path / f"{kind}.tflite", generator).agrees
+
+
+def test_too_few_equal_tokens_are_refused(tmp_path):
+    generator = translator()
+    generator.model.set_weights([8 * w for w in generator.model.get_weights()])
+    path = tmp_path / "m.tflite"
+    options = {"source_length": 6, "quantize": "dynamic_int8", "atol": 1e6}
+    report = to_litert(generator, path, min_agreement=0.01, **options)
+    assert report.tokens_equal < report.tokens
+    with pytest.raises(ExportError, match="tokens are equal"):
+        to_litert(generator, tmp_path / "n.tflite", min_agreement=0.99, **options)
+    assert not (tmp_path / "n.tflite").exists()
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_models_in_half_precision_are_exported_from_their_float32_weights(policy, tmp_path):
+    with dtype_policy(policy):
+        half, generator = classifier(), translator(16)
+    report = to_litert(half, tmp_path / "half.tflite")
+    assert report.largest_difference < 1e-5
+    full = classifier()
+    full.set_weights(half.get_weights())
+    assert verify(tmp_path / "half.tflite", full).agrees
+    assert to_litert(generator, tmp_path / "generator.tflite", source_length=6).agrees
+
+
+def test_what_does_not_fit_is_refused_by_name(tmp_path):
+    wrong = [
+        (
+            classifier(),
+            {"quantize": "int8"},
+            "`quantize` of to_litert must be one of None, 'float16', 'dynamic_int8'",
+        ),
+        (classifier(), {"min_agreement": 0.5}, "`min_agreement` of to_litert is not for"),
+    ]
+    for model, options, message in wrong:
+        with pytest.raises(ValueError, match=message):
+            to_litert(model, tmp_path / "m.tflite", **options)
+    assert not list(tmp_path.iterdir())
