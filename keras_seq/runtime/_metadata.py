@@ -19,7 +19,10 @@ def add_metadata(path, metadata, files=None):
         metadata: dict for JSON.
         files: dict from name to bytes.
     """
-    contents = {FILE: json.dumps(metadata, indent=1).encode(), **(files or {})}
+    files = files or {}
+    # Of contents a zip archive has checksums, of names none.
+    described = json.dumps({**metadata, "files": sorted(files)}, indent=1)
+    contents = {FILE: described.encode(), **files}
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         for name, content in contents.items():
             archive.writestr(zipfile.ZipInfo(name, _TIME), content, zipfile.ZIP_DEFLATED)
@@ -31,13 +34,27 @@ def read_metadata(path):
     Raises:
         ValueError: if it has, but they are damaged.
     """
-    if not zipfile.is_zipfile(path):
+    if not zipfile.is_zipfile(path) and not _was_ours(path):
         return {}, {}
     try:
         with zipfile.ZipFile(path) as archive:
             files = {name: archive.read(name) for name in archive.namelist()}
-        return json.loads(files.pop(FILE, b"{}")), files
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
+        if FILE not in files and not _was_ours(path):
+            return {}, {}  # somebody else's
+        metadata = json.loads(files.pop(FILE))
+        if metadata.pop("files") != sorted(files):
+            raise ValueError("files are missing")
+        return metadata, files
+    except Exception as error:  # a damaged archive fails in many ways
         raise ValueError(
-            f"The metadata of {str(path)!r} are damaged ({error}). Export the model again."
+            f"The metadata of {str(path)!r} are damaged ({type(error).__name__}: {error}). Export "
+            "the model again."
         ) from error
+
+
+def _was_ours(path):
+    """Whether an archive ended the file: its comment is the checksum that an export writes."""
+    with open(path, "rb") as file:
+        file.seek(0, 2)
+        file.seek(max(0, file.tell() - 100))
+        return b"keras_seq sha256 " in file.read()

@@ -41,9 +41,6 @@ class LiteRTGenerator:
         file = LoadedFile(path, num_threads)
         self._run, self._inputs = file.function("generate")
         self._metadata = file.metadata
-        self._prefill = self._step = None
-        if "step" in file.signatures:
-            (self._prefill, _), (self._step, _) = map(file.function, ("prefill", "step"))
         self._tokenizers = {
             name: load_tokenizer(file.files, self._metadata["tokenizers"][name])
             for name in self._metadata.get("tokenizers", ())
@@ -51,23 +48,21 @@ class LiteRTGenerator:
         rows = (d["shape_signature"][0] for n, d in self._inputs.items() if n != "seed")
         self.batch_size = int(next(rows))
 
-    def __call__(self, texts, seed=None, stream=False):
+    def __call__(self, texts, seed=None):
         """Generate a text for each text.
 
         Args:
             texts: a string, or a list of strings.
             seed: int, where the file draws; the same gives the same texts, and of one text that of
                 the `TextGenerator` that was exported.
-            stream: give the text of one string piece by piece, as it is written.
 
         Returns:
-            A string or a list of strings, as `texts`; with `stream=True` an iterator of strings
-            whose concatenation is the text.
+            A string or a list of strings, as `texts`.
 
         Raises:
             TypeError: if `texts` are not strings.
             ValueError: if the file has no tokenizers, a text has more tokens than the file takes,
-                the file draws and no `seed` is given, or it does not stream.
+                or the file draws and no `seed` is given.
         """
         single = isinstance(texts, str)
         texts = [texts] if single else list(texts)
@@ -76,10 +71,6 @@ class LiteRTGenerator:
         rows = [self.tokenize(text) for text in texts]
         name = self._metadata["source_input"] or "prompt"
         drawn = seed if seed is None else _batch_seed(seed, 0)
-        if stream:
-            if not single:
-                raise TypeError("`stream=True` takes one string. Received: a list")
-            return self._pieces({name: [rows[0]]}, drawn)
         tokens, _ = self.generate({name: rows}, drawn)
         starts = [len(row) for row in rows] if name == "prompt" else [0] * len(rows)
         results = [self.detokenize(*pair) for pair in zip(tokens, starts, strict=True)]
@@ -110,44 +101,6 @@ class LiteRTGenerator:
             np.concatenate([part[name] for part in parts])[:count] for name in ("tokens", "scores")
         )
         return tokens, scores
-
-    def stream(self, inputs, seed=None):
-        """New tokens as they are made: an iterator of (B,) int32, as long as a row goes on.
-
-        Args:
-            inputs, seed: see `generate`; as many rows as the file's batch.
-
-        Raises:
-            ValueError: if the file does not stream, or an input does not fit.
-        """
-        if self._step is None:
-            raise ValueError(
-                "The file has no signatures `prefill` and `step`, which a stream needs: its search "
-                "looks at several sequences, or it was exported before there were any."
-            )
-        arrays = self._arrays(inputs)
-        if len(next(iter(arrays.values()))) != self.batch_size:
-            raise ValueError(f"A stream takes {self.batch_size} rows, the batch of the file.")
-        return self._tokens(self._prefill(**arrays, **self._seed(seed, 0)))
-
-    def _tokens(self, outputs):
-        for _ in range(self._metadata["max_length"]):
-            yield outputs["token"]
-            if outputs["finished"].all():
-                return
-            outputs = self._step(**{n: x for n, x in outputs.items() if n.startswith("state_")})
-
-    def _pieces(self, inputs, seed):
-        tokens, written = [], ""
-        for (token,) in self.stream(inputs, seed):
-            tokens.append(int(token))
-            text = self.detokenize(tokens)
-            whole = not text.endswith("\ufffd")  # else a character is not complete
-            if whole and text.startswith(written) and text != written:
-                yield text[len(written) :]
-                written = text
-        if text != written:
-            yield text[len(written) :]
 
     def tokenize(self, text):
         """The ids of a string that the file is called with: those of the source, or of a prompt."""

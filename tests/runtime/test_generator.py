@@ -10,8 +10,10 @@ import pytest
 import keras_seq
 from keras_seq.data import train_tokenizer
 from keras_seq.export import to_litert, verify
+from keras_seq.export._digest import add_file_digest
 from keras_seq.generation import Generator, RandomSampler, TextGenerator
 from keras_seq.runtime import LiteRTGenerator
+from keras_seq.runtime._metadata import add_metadata, read_metadata
 
 pytest.importorskip("ai_edge_litert")
 
@@ -67,6 +69,25 @@ def test_the_files_behind_the_model_are_listed_by_any_zip_program(translator):
     assert {"source_tokenizer/vocabulary.json", "target_tokenizer/vocabulary.json"} <= set(names)
 
 
+def test_damaged_metadata_are_an_error_or_what_they_were(tmp_path):
+    path = tmp_path / "m.tflite"
+    path.write_bytes(b"model" * 20)
+    files = {"source_tokenizer/vocabulary.json": b'["<pad>", "one", "two"]'}
+    add_metadata(path, {"kind": "generator", "max_length": 3}, files)
+    add_file_digest(path)
+    content, whole = path.read_bytes(), read_metadata(path)
+    refused = 0
+    for bit in range(8 * 100, 8 * len(content), 3):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        try:
+            assert read_metadata(path) == whole
+        except ValueError as error:
+            refused += "are damaged" in str(error)
+    assert refused > 500
+
+
 def test_a_file_that_draws_takes_a_seed_and_gives_the_same_text(tmp_path):
     translate = text_generator(RandomSampler())
     to_litert(translate, tmp_path / "draws.tflite")
@@ -113,6 +134,7 @@ import sys
 for name in ("tensorflow", "keras", "keras_hub", "sentencepiece", "jax", "torch"):
     sys.modules[name] = None  # importing it fails
 from keras_seq.runtime import LiteRTGenerator
+from keras_seq.runtime._metadata import add_metadata, read_metadata
 print(LiteRTGenerator(sys.argv[1])(sys.argv[2:]))
 """
 
