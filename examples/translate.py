@@ -189,6 +189,7 @@ def main(command_line=None):
     for text, output, (weights, read, written) in zip(sources, outputs, looks, strict=False):
         maps.append((list(weights.values())[-1].mean(axis=0), read, written, f"{text} → {output}"))
     keras_seq.plots.attention_maps(maps, path=options.output / "attention.png")
+    translator.save(options.output / "translator.keras_seq")
     name = options.output.resolve()  # NAME.tflite beside NAME/1
     experiment.export(options, translator, inputs=sources[: options.compare], name=name)
 
