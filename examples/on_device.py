@@ -118,8 +118,8 @@ def write(path, prompt, seed):
     return LiteRTGenerator(path)(prompt, seed=seed)
 
 
-def report_of(export, model, path, **options):
-    print(f"\n{export(model, path, **options)}")
+def export(model, path, **options):
+    print(f"\n{keras_seq.export.to_litert(model, path, **options)}")
     return path
 
 
@@ -134,12 +134,10 @@ def main(command_line=None):
     generator = Generator(writer, max_length=options.characters, sampler="random")
     text_generator = TextGenerator(generator, texts.tokenizer, source_length=PROMPT_LENGTH)
 
-    to_litert, folder = keras_seq.export.to_litert, options.output
-    step = {"time": 1, "streaming": True}
-    forecaster_path = report_of(to_litert, forecaster, folder / "forecaster.tflite", **step)
-    step_path = report_of(to_litert, writer, folder / "writer_step.tflite", **step)
-    options_of_loop = {"prompt_length": PROMPT_LENGTH}
-    path = report_of(to_litert, text_generator, folder / "writer.tflite", **options_of_loop)
+    folder, step = options.output, {"time": 1, "streaming": True}
+    forecaster_path = export(forecaster, folder / "forecaster.tflite", **step)
+    step_path = export(writer, folder / "writer_step.tflite", **step)
+    path = export(text_generator, folder / "writer.tflite", prompt_length=PROMPT_LENGTH)
 
     start = series.starts["test"][0]
     values = series.values[start : start + options.past + options.future]

@@ -22,13 +22,10 @@ class CarriedTexts:
             self.folders["target_tokenizer"] = "target_tokenizer"
             self.files |= tokenizer_files("target_tokenizer", target)
 
-    def options(self, inputs=None, prompt=None, **options):
-        """The options of the generator's export: strings to compare on become ids."""
-        texts, model = inputs, self.text_generator
-        if model.source_input is None:
-            return {**options, "prompt": texts if texts is None else model.tokenize(texts)}
-        if texts is not None:
-            inputs = {model.source_input: model.tokenize(texts)}
-        if options.get("source_length") is None and model.source_length is not None:
-            options["source_length"] = model.source_length
-        return {**options, "inputs": inputs}
+
+def compared_ids(text_generator, texts):
+    """The options of its generator's export that say what is compared on: strings as ids."""
+    if texts is None:
+        return {}
+    name, ids = text_generator.source_input, text_generator.tokenize(texts)
+    return {"prompt": ids} if name is None else {"inputs": {name: ids}}

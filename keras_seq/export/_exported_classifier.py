@@ -83,7 +83,9 @@ class ExportedClassifier(ExportedFunction):
     def _probabilities(self, ids):
         """(B, C) float32 of (B, T) ids."""
         (outputs,) = self.model_call({self.model_call.names[0]: ids})
-        outputs = ops.cast(outputs, "float32")
+        return self._normalized(ops.cast(outputs, "float32"))
+
+    def _normalized(self, outputs):
         return outputs if self.model.gives_probabilities else ops.softmax(outputs, axis=-1)
 
     def compare(self, what, outputs):
@@ -125,10 +127,7 @@ class ExportedClassifier(ExportedFunction):
         for begin in range(0, len(self.ids), size):
             (outputs,) = self.model_call.run({name: self.ids[begin : begin + size]})
             parts.append(outputs.astype("float32"))
-        outputs = np.concatenate(parts)
-        if self.model.gives_probabilities:
-            return outputs
-        return ops.convert_to_numpy(ops.softmax(outputs, axis=-1))
+        return ops.convert_to_numpy(self._normalized(np.concatenate(parts)))
 
     def model_latency(self):
         return median_milliseconds(self.model.predict, [[text] for text in self.texts[:20]])

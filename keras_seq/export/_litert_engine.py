@@ -90,6 +90,10 @@ class ExportedLoop(ExportedFunction):
         self.key = (prefill, max_length, *self._specs.items())
         self.options = {"quantize": generator.weights and "dynamic_int8"}
 
+    @property
+    def keras_model(self):
+        return self.model.model
+
     def specs(self):
         return self._specs
 

@@ -90,12 +90,16 @@ class _Codepoints(_Tokenizer):
         return "".join("\ufffd" if 0xD800 <= code < 0xE000 else chr(code) for code in codes)
 
 
-class _Words(_Tokenizer):
+class _Vocabulary(_Tokenizer):
+    """A tokenizer with a list of tokens."""
+
     def __init__(self, files, **settings):
         super().__init__(files, **settings)
         self.tokens = json.loads(files["vocabulary.json"])
         self.ids = {token: i for i, token in enumerate(self.tokens)}
 
+
+class _Words(_Vocabulary):
     def encode(self, text):
         ids = (self.ids.get(word, UNKNOWN) for word in text.split())
         return [UNKNOWN if i in (PAD, START, END) else i for i in ids]
@@ -176,13 +180,8 @@ class _SentencePiece(_Tokenizer):
         return self._model.decode(ids)
 
 
-class _Characters(_Tokenizer):
+class _Characters(_Vocabulary):
     """The characters of a vocabulary, SentencePiece's sign for a space among them."""
-
-    def __init__(self, files, **settings):
-        super().__init__(files, **settings)
-        self.tokens = json.loads(files["vocabulary.json"])
-        self.ids = {token: i for i, token in enumerate(self.tokens)}
 
     def lower(self, text):
         return _lower(text)

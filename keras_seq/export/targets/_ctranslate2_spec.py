@@ -158,7 +158,7 @@ def read_stacks(model, target):
     crossed = getattr(decoder.blocks[0], "cross_attention", None) is not None
     if crossed != (encoder is not None) or not decoder.blocks[0].causal:
         _refuse(decoder.calls[-1], "the decoder's blocks must be causal, and attend to an encoder")
-    if encoder is not None and (encoder.blocks[0].causal or isinstance_alibi(encoder)):
+    if encoder is not None and (encoder.blocks[0].causal or _has_alibi(encoder)):
         _refuse(encoder.calls[-1], "an encoder must not be causal and has no ALiBi in CTranslate2")
     epsilons = {n.epsilon for stack in (encoder, decoder) if stack for n in stack.norms}
     if len(epsilons) > 1:
@@ -169,7 +169,7 @@ def read_stacks(model, target):
     return encoder, decoder
 
 
-def isinstance_alibi(stack):
+def _has_alibi(stack):
     return type(stack.blocks[0].self_attention.position_scheme) is AlibiBias
 
 

@@ -29,8 +29,7 @@ def _save_function(exported, folder):
     specs = {n: tf.TensorSpec(shape, dtype, n) for n, (shape, dtype) in exported.specs().items()}
     is_generator = isinstance(exported.model, Generator)
     module = tf.Module()
-    model = exported.model.model if is_generator else exported.model
-    module.weights = [v.value for v in model.variables]
+    module.weights = [v.value for v in exported.keras_model.variables]
     module.run = tf.function(exported.__call__, autograph=False)
     form = "loop" if is_generator else exported.options.get("recurrence")
     weight_bytes = QUANTIZATIONS[exported.options.get("quantize")].weight_bytes

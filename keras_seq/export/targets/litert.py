@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from keras_seq.export._carried_texts import CarriedTexts
+from keras_seq.export._carried_texts import CarriedTexts, compared_ids
 from keras_seq.export._digest import add_file_digest, check_file_digest
 from keras_seq.export._exported_generator import ExportedGenerator, check_prompt_length
 from keras_seq.export._exported_model import ExportedModel, check_functional
@@ -159,8 +159,10 @@ class LiteRT(ExportTarget):
         self._check_requirements()
         if isinstance(model, TextGenerator):
             texts = CarriedTexts(model)
-            options = texts.options(inputs=inputs, **options)
-            exported = self.prepare(model.generator, batch_size=batch_size, atol=atol, **options)
+            if model.source_input is not None and options.get("source_length") is None:
+                options["source_length"] = model.source_length
+            options |= {"batch_size": batch_size, "atol": atol, **compared_ids(model, inputs)}
+            exported = self.prepare(model.generator, **options)
             exported.texts = texts
             return exported
         kind = _check_kind(model, options)
@@ -174,11 +176,9 @@ class LiteRT(ExportTarget):
     ):
         self._check_requirements()
         if isinstance(model, TextGenerator):
-            options = CarriedTexts(model).options(inputs=inputs, prompt=prompt)
-            options.pop("source_length", None)
-            return self.prepare_existing(
-                path, model.generator, atol=atol, min_agreement=min_agreement, **options
-            )
+            options = {"prompt": prompt, "atol": atol, "min_agreement": min_agreement}
+            options |= compared_ids(model, inputs)
+            return self.prepare_existing(path, model.generator, **options)
         given = {"prompt": prompt, "max_length": max_length, "min_agreement": min_agreement}
         kind = _check_kind(model, {name: v for name, v in given.items() if v is not None})
         model = in_float32(model)

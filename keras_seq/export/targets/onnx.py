@@ -148,7 +148,7 @@ def _model_proto(exported):
         return helper.make_tensor_value_info(name, dtype, shape)
 
     named = [
-        helper.make_node("Identity", [value.name], [f"{name}"])
+        helper.make_node("Identity", [value.name], [name])
         for name, value in zip(exported.output_names, outputs, strict=True)
     ]
     model = helper.make_model(
