@@ -9,6 +9,7 @@ import sys
 sys.modules.update(dict.fromkeys(("jax", "keras")))
 
 import tensorflow as tf  # noqa: E402
+from int8_tables import with_shared_tables  # noqa: E402
 
 source, destination, signature, quantization = sys.argv[1:]
 converter = tf.lite.TFLiteConverter.from_saved_model(source, signature_keys=[signature])
@@ -18,5 +19,8 @@ if quantization != "float32":
     converter.optimizations = [tf.lite.Optimize.DEFAULT]  # weights alone: no data is given
 if quantization == "float16":
     converter.target_spec.supported_types = [tf.float16]
+content = converter.convert()
+if quantization == "dynamic_int8":
+    content = with_shared_tables(content)
 with open(destination, "wb") as file:
-    file.write(converter.convert())
+    file.write(content)
