@@ -5,14 +5,13 @@
     python examples/on_device.py --prompt "ROMEO:"        # writes with what was trained
     python examples/on_device.py --quick                  # seconds, on data made up here
 
-The forecaster, an LSTM, reads an observation and forecasts the next ones after each; the language
-model, a GRU, reads a character and gives the distribution of the next. Both are exported for
-streaming, and `keras_seq.runtime.LiteRTStream` keeps their states between the steps. Their outputs
-are compared with the Keras models' own calls on the whole sequences. `writer.tflite` holds the
-whole loop, from a prompt to a text, and carries its tokenizer.
+The forecaster, an LSTM, reads an observation and forecasts the next ones after each:
+`keras_seq.runtime.LiteRTStream` keeps its state between the steps, and its outputs are compared
+with the Keras model's own call on the whole sequence. The writer, a language model of a GRU, goes
+on from a prompt, character by character; its file carries the tokenizer and has the loop in two
+forms, whole and step by step, on the same weights.
 
-What runs on the device is in `observe`, `write_step_by_step` and `write`: they use neither
-TensorFlow nor Keras.
+What runs on the device is in `observe` and `write`: they use neither TensorFlow nor Keras.
 """
 
 import experiment  # isort: skip  (before Keras)
@@ -102,20 +101,13 @@ def observe(path, observations):
     return np.stack(forecasts), 1e3 * np.median(times)
 
 
-def write_step_by_step(path, ids, count, seed):
-    """Yields `count` ids after those of a prompt, each drawn from the model's distribution."""
-    stream, rng = LiteRTStream(path), np.random.default_rng(seed)
-    for i in ids:
-        logits = stream(np.array([[i]], "int32"))[0, 0]  # (V,)
-    for _ in range(count):
-        p = np.exp(logits - logits.max())
-        i = rng.choice(len(p), p=p / p.sum())
-        yield int(i)
-        logits = stream(np.array([[i]], "int32"))[0, 0]
-
-
 def write(path, prompt, seed):
-    return LiteRTGenerator(path)(prompt, seed=seed)
+    """Print a text as it is written; returns it, and the milliseconds of a piece."""
+    generate, pieces, began = LiteRTGenerator(path), [], time.perf_counter()
+    for piece in generate(prompt, seed=seed, stream=True):
+        print(piece, end="", flush=True)
+        pieces.append(piece)
+    return "".join(pieces), 1e3 * (time.perf_counter() - began) / len(pieces)
 
 
 def export(model, path, **options):
@@ -134,10 +126,10 @@ def main(command_line=None):
     generator = Generator(writer, max_length=options.characters, sampler="random")
     text_generator = TextGenerator(generator, texts.tokenizer, source_length=PROMPT_LENGTH)
 
-    folder, step = options.output, {"time": 1, "streaming": True}
-    forecaster_path = export(forecaster, folder / "forecaster.tflite", **step)
-    step_path = export(writer, folder / "writer_step.tflite", **step)
-    path = export(text_generator, folder / "writer.tflite", prompt_length=PROMPT_LENGTH)
+    folder = options.output
+    forecaster_path = export(forecaster, folder / "forecaster.tflite", time=1, streaming=True)
+    lengths = {"prompt_length": PROMPT_LENGTH, "streaming": True}
+    path = export(text_generator, folder / "writer.tflite", **lengths)
 
     start = series.starts["test"][0]
     values = series.values[start : start + options.past + options.future]
@@ -154,16 +146,9 @@ def main(command_line=None):
     keras_seq.plots.forecasts(past, truth, shown, columns=series.columns[-1:], path=picture)
     print(f"Saved {picture}")
 
-    on_device = LiteRTGenerator(path)
-    ids = on_device.tokenize(options.prompt)
-    began, written = time.perf_counter(), []
-    print(f"\nStep by step: {options.prompt}", end="")
-    for i in write_step_by_step(step_path, ids, options.characters, options.seed):
-        print(on_device.detokenize([i]), end="", flush=True)
-        written.append(i)
-    figures["milliseconds a character"] = 1e3 * (time.perf_counter() - began) / len(written)
-    text = write(path, options.prompt, options.seed)
-    print(f"\n\nThe loop in the file: {text}")
+    print("\nCharacter by character:")
+    text, figures["milliseconds a character"] = write(path, options.prompt, options.seed)
+    print()
     same = text == text_generator(options.prompt, seed=options.seed)
     figures["text equal to the Keras model's, same seed"] = float(same)
     experiment.report(options, figures)

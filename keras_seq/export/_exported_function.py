@@ -68,6 +68,10 @@ class ExportedFunction:
         """Dict from output name to tensor; in `keras.ops`, to be traced."""
         raise NotImplementedError
 
+    def functions(self):
+        """Dict from signature to `(function, specs)`: all functions of the artifact."""
+        return {self.signature: (self.__call__, self.specs())}
+
     def jit_compiled(self):
         """The same function with its computation compiled by XLA; to be traced by TensorFlow."""
         import tensorflow as tf

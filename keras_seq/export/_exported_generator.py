@@ -11,11 +11,13 @@ from keras_seq.export._exported_function import (
     rows_of_calls,
 )
 from keras_seq.export._generator_inputs import comparison_inputs, open_shapes, widths
+from keras_seq.export._generator_steps import STATE, GeneratorSteps
 from keras_seq.generation._exportable import check_exportable
 from keras_seq.generation.samplers._random_numbers import seed_of_words, seed_words
 from keras_seq.layers._arguments import check_positive
 
 _FIRST_SEED = 2**40 + 1  # both words count
+_STREAMED = 8  # calls that are also made token by token
 
 
 class ExportedGenerator(ExportedFunction):
@@ -31,23 +33,34 @@ class ExportedGenerator(ExportedFunction):
         prompt: (N, P) prompts to compare on; random ones if `None`.
         atol: tolerance of scores.
         min_agreement: fraction of the tokens that must be equal; 1 where nothing is quantized.
+        streaming: whether `prefill` and `step` stand beside `generate`, see `GeneratorSteps`.
     """
 
     signature = "generate"
     texts = None  # the tokenizers that it carries
 
     def __init__(
-        self, model, shapes, prompt_length, batch_size, inputs, prompt, atol, min_agreement=1.0
+        self,
+        model,
+        shapes,
+        prompt_length,
+        batch_size,
+        inputs,
+        prompt,
+        atol,
+        min_agreement=1.0,
+        streaming=False,
     ):
         super().__init__(model, atol)
         self.min_agreement = min_agreement
         check_exportable(model, takes_seed=True)
         self.draws = getattr(model.strategy, "needs_seed", False)
-        taken = {"prompt", "seed"} & set(model.stepper.context_inputs)
+        context = model.stepper.context_inputs
+        taken = [n for n in context if n in ("prompt", "seed") or n.startswith(STATE)]
         if taken:
             raise ValueError(
-                f"The model's context inputs must not be named {sorted(taken)}, which the file "
-                "takes beside them. Rename them."
+                f"The model's context inputs must not be named {taken}, which the file takes "
+                "beside them. Rename them."
             )
         target_time(model, prompt_length or 1)
         self.prompt_length, self.batch_size = prompt_length, batch_size
@@ -70,6 +83,14 @@ class ExportedGenerator(ExportedFunction):
         if self.draws:
             for number, call in enumerate(self.calls):
                 call["seed"] = seed_words(_FIRST_SEED + number)
+        self.steps, self.streams = None, []  # numbers of the calls that are also streamed
+        if streaming:
+            self.steps = GeneratorSteps(model, self._begin, self.calls[0])
+            self.streams = list(range(len(self.calls)))[:_STREAMED]
+            self.calls += [
+                {f"prefill/{name}": value for name, value in self.calls[number].items()}
+                for number in self.streams
+            ]
 
     @property
     def keras_model(self):
@@ -102,38 +123,84 @@ class ExportedGenerator(ExportedFunction):
             specs["seed"] = ((2,), "int32")
         return specs
 
-    def __call__(self, **inputs):
-        generator = self.model
-        prompt, seed = inputs.pop("prompt", None), inputs.pop("seed", None)
+    def functions(self):
+        functions = super().functions()
+        if self.steps is not None:
+            functions["prefill"] = self.steps.prefill, self.specs()
+            functions["step"] = self.steps.step, self.steps.specs
+        return functions
+
+    def _begin(self, inputs):
+        """`(context, ids, lengths, seed)` of inputs by name."""
+        generator, context = self.model, dict(inputs)
+        prompt, seed = context.pop("prompt", None), context.pop("seed", None)
         if prompt is None:
-            batch = self.batch_size or ops.shape(next(iter(inputs.values())))[0]
+            batch = self.batch_size or ops.shape(next(iter(context.values())))[0]
             ids = ops.full((batch, 1), generator.start_token, dtype="int32")
             lengths = ops.ones((batch,), dtype="int32")
         else:
             ids = prompt
             filled = ops.not_equal(ids, generator.pad_token)
             lengths = ops.sum(ops.cast(filled, "int32"), axis=1)
+        return context, ids, lengths, seed
+
+    def __call__(self, **inputs):
+        generator = self.model
+        context, ids, lengths, seed = self._begin(inputs)
         tokens, scores, _ = generator.decode(
-            inputs, ids, lengths, 0, generator.max_length, seed=seed
+            context, ids, lengths, 0, generator.max_length, seed=seed
         )
-        return {"tokens": tokens[:, 1:] if prompt is None else tokens, "scores": scores}
+        return {"tokens": tokens if "prompt" in inputs else tokens[:, 1:], "scores": scores}
+
+    @property
+    def generate_calls(self):
+        return self.calls[: len(self.calls) - len(self.streams)]
 
     def compare(self, what, outputs):
+        calls = self.generate_calls
+        result = self._compare(what, calls, outputs[: len(calls)])
+        if not self.streams:
+            return result
+        calls, streamed = [calls[number] for number in self.streams], outputs[len(calls) :]
+        whole = [self._whole(*pair) for pair in zip(calls, streamed, strict=True)]
+        steps = self._compare(f"{what}, token by token,", calls, whole)
+        result["largest_difference"] = max(r["largest_difference"] for r in (result, steps))
+        counts = ("inputs", "tokens", "tokens_equal", "near_ties")
+        return {**result, **{name: result[name] + steps[name] for name in counts}}
+
+    def _compare(self, what, calls, outputs):
+        """Compare the outputs of the first calls with the model's own."""
+        count = min(self.count, sum(map(_rows, calls)))
         tokens, scores = (
-            np.concatenate([output[name] for output in outputs])[: self.count]
+            np.concatenate([output[name] for output in outputs])[:count]
             for name in ("tokens", "scores")
         )
-        arguments = (self.model, self.inputs, self.prompt, tokens, scores, self.atol)
+        inputs = {name: value[:count] for name, value in self.inputs.items()}
+        prompt = None if self.prompt is None else self.prompt[:count]
         draws = None
         if self.draws:
-            seeds = [call["seed"] for call in self.calls]
-            draws = Draws(self.model.sampler, seeds, [_rows(call) for call in self.calls])
-        return compare_tokens(what, *arguments, draws, self.min_agreement)
+            seeds = [call["seed"] for call in calls]
+            draws = Draws(self.model.sampler, seeds, [_rows(call) for call in calls])
+        arguments = self.model, inputs, prompt, tokens, scores, self.atol, draws
+        return compare_tokens(what, *arguments, self.min_agreement)
+
+    def _whole(self, call, streamed):
+        """`tokens` and `scores` as `generate` gives them, of the tokens (B, n) of a stream."""
+        given = np.zeros((_rows(call), 0), "int32")
+        width = self.model.max_length
+        if "prompt" in call:
+            filled = call["prompt"] != self.model.pad_token
+            given = call["prompt"][:, : filled.sum(axis=1).min()]
+            width += call["prompt"].shape[1]
+        tokens = np.concatenate([given, streamed["tokens"]], axis=1)
+        missing = max(0, width - tokens.shape[1])  # none is cut off: too many are an error
+        tokens = np.pad(tokens, ((0, 0), (0, missing)), constant_values=self.model.pad_token)
+        return {**streamed, "tokens": tokens}
 
     def model_latency(self):
-        fewest = min(map(_rows, self.calls))
-        calls = [call for call in self.calls if _rows(call) == fewest]
-        return generate_latency(self.model, calls[:20])
+        calls = self.generate_calls
+        fewest = min(map(_rows, calls))
+        return generate_latency(self.model, [call for call in calls if _rows(call) == fewest][:20])
 
 
 def _rows(call):

@@ -8,7 +8,8 @@ from keras_seq.export.report import ExportReport
 from keras_seq.saving._atomic_write import checked_path, size_of
 
 _TARGETS = {}
-_FACTS = ("ops", "signatures", "latency", "xla_latency", "memory")  # that a report takes from a run
+# What a report takes from a run.
+_FACTS = ("ops", "signatures", "latency", "latencies", "xla_latency", "memory")
 
 
 class ExportTarget:

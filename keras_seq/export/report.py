@@ -32,8 +32,9 @@ class ExportReport:
         latency: median milliseconds of a call of the artifact, on one thread.
         custom_ops: of a description (`python -m keras_seq.export FILE`): operators that are not
             built into LiteRT or TensorFlow; `None` where it is not known.
-        latencies: of a description: dict from signature to median milliseconds of a call on random
-            inputs on one thread, or to the reason why there are none.
+        latencies: dict from further signatures (`prefill`, `step`) to median milliseconds of a call
+            on one thread; of a description those of all, on random inputs, or the reason why there
+            are none.
         memory: bytes that a LiteRT file takes when it runs: how much the memory of the process that
             runs it grows, arenas and copies of weights, the mapped file itself not counted. On
             Linux, to some 100 KB.
@@ -83,11 +84,12 @@ class ExportReport:
             rows.append(("not built in", ", ".join(self.custom_ops) or "none"))
         rows += [(f"signature {name}", line) for name, line in self.signatures.items()]
         rows += self._comparison()
+        random = ", random inputs" if self.custom_ops is not None else ""
         for name, latency in (
             ("latency, one call, one thread", self.latency),
             ("the same compiled by XLA", self.xla_latency),
             ("latency of the Keras model", self.model_latency),
-            *((f"latency of {name}, random inputs", t) for name, t in self.latencies.items()),
+            *((f"latency of {name}{random}", t) for name, t in self.latencies.items()),
         ):
             if latency == latency:  # not NaN
                 rows.append((name, latency if isinstance(latency, str) else f"{latency:.2f} ms"))

@@ -34,12 +34,16 @@ class LiteRTGenerator:
 
     on_device = LiteRTGenerator("translator.tflite")
     print(on_device("two one"), on_device(["one", "two"]))  # as translate("two one"), ...
+
+    keras_seq.export.to_litert(translate, "translator.tflite", streaming=True)
+    for piece in LiteRTGenerator("translator.tflite")("two one", stream=True):
+        print(piece, end="", flush=True)
     ```
     """
 
     def __init__(self, path, num_threads=1):
         file = LoadedFile(path, num_threads)
-        self._run, self._inputs = file.function("generate")
+        self._file, (self._run, self._inputs) = file, file.function("generate")
         self._metadata = file.metadata
         self._tokenizers = {
             name: load_tokenizer(file.files, self._metadata["tokenizers"][name])
@@ -48,50 +52,74 @@ class LiteRTGenerator:
         rows = (d["shape_signature"][0] for n, d in self._inputs.items() if n != "seed")
         self.batch_size = int(next(rows))
 
-    def __call__(self, texts, seed=None):
+    def __call__(self, texts, seed=None, stream=False):
         """Generate a text for each text.
 
         Args:
             texts: a string, or a list of strings.
             seed: int, where the file draws; the same gives the same texts, and of one text that of
                 the `TextGenerator` that was exported.
+            stream: give the text piece by piece, as its tokens are chosen. It takes one text, and a
+                file that was exported with `streaming=True`.
 
         Returns:
-            A string or a list of strings, as `texts`.
+            A string or a list of strings, as `texts`; an iterator of strings, which joined are the
+            text, where `stream` is true.
 
         Raises:
             TypeError: if `texts` are not strings.
             ValueError: if the file has no tokenizers, a text has more tokens than the file takes,
-                or the file draws and no `seed` is given.
+                the file draws and no `seed` is given, or it cannot be streamed.
         """
         single = isinstance(texts, str)
+        if stream and not single:
+            raise ValueError("`texts` must be one string with `stream=True`. Received a list.")
         texts = [texts] if single else list(texts)
         if not all(isinstance(text, str) for text in texts):
             raise TypeError(f"`texts` must be a string or strings. Received: {texts!r}")
         rows = [self.tokenize(text) for text in texts]
         name = self._metadata["source_input"] or "prompt"
         drawn = seed if seed is None else _batch_seed(seed, 0)
+        if stream:
+            columns = self.generate({name: rows}, drawn, stream=True)
+            return self._pieces(rows[0] if name == "prompt" else [], columns)
         tokens, _ = self.generate({name: rows}, drawn)
         starts = [len(row) for row in rows] if name == "prompt" else [0] * len(rows)
         results = [self.detokenize(*pair) for pair in zip(tokens, starts, strict=True)]
         return results[0] if single else results
 
-    def generate(self, inputs, seed=None):
+    def _pieces(self, prompt, columns):
+        """The text of a prompt and what follows, in pieces; none ends within a character."""
+        tokens, shown = list(prompt), ""
+        for column in columns:
+            tokens.append(int(column[0]))
+            text = self.detokenize(tokens, len(prompt))
+            if text.startswith(shown) and len(text) > len(shown) and not text.endswith("\ufffd"):
+                yield text[len(shown) :]
+                shown = text
+        yield self.detokenize(tokens, len(prompt))[len(shown) :]
+
+    def generate(self, inputs, seed=None, stream=False):
         """From ids to ids.
 
         Args:
             inputs: dict from the name of an input to N rows: (N, ...) array, or for ids N lists,
                 which are padded.
             seed: int, where the file draws: for the first batch that of `Generator.generate`.
+            stream: give the tokens one by one, as `Generator.stream` does, of at most as many rows
+                as the file takes at once. It takes a file that was exported with `streaming=True`.
 
         Returns:
-            `(tokens, scores)`: (N, L) int32 and (N,) float32, as `Generator.generate` gives them.
+            `(tokens, scores)`: (N, L) int32 and (N,) float32, as `Generator.generate` gives them;
+            an iterator of (N,) int32 where `stream` is true.
 
         Raises:
             ValueError: if an input is missing, unknown, or does not fit the file.
         """
         arrays = self._arrays(inputs)
         count, size = len(next(iter(arrays.values()))), self.batch_size
+        if stream:
+            return self._stream(arrays, self._seed(seed, 0))
         parts = []
         for begin in range(0, count, size):
             rows = np.minimum(np.arange(begin, begin + size), count - 1)
@@ -101,6 +129,34 @@ class LiteRTGenerator:
             np.concatenate([part[name] for part in parts])[:count] for name in ("tokens", "scores")
         )
         return tokens, scores
+
+    def _stream(self, arrays, seed):
+        """An iterator of (N,) ids; arguments are checked before its first."""
+        count = len(next(iter(arrays.values())))
+        if count > self.batch_size:
+            raise ValueError(
+                f"`inputs` must have at most {self.batch_size} rows with `stream=True`, as many as "
+                f"the file takes at once. Received: {count}"
+            )
+        if "prefill" not in self._file.signatures:
+            raise ValueError(
+                f"{self._file.path!r} gives no token before the last: export it with "
+                "`to_litert(..., streaming=True)`."
+            )
+        (prefill, _), (step, _) = self._file.function("prefill"), self._file.function("step")
+        rows = np.minimum(np.arange(self.batch_size), count - 1)
+        arrays = {name: array[rows] for name, array in arrays.items()}
+
+        def columns():
+            outputs, state = prefill(**arrays, **seed), {}
+            while True:
+                yield outputs["token"][:count]
+                if outputs["finished"].all():
+                    return
+                state.update({n: x for n, x in outputs.items() if n.startswith("state_")})
+                outputs = step(**state)
+
+        return columns()
 
     def tokenize(self, text):
         """The ids of a string that the file is called with: those of the source, or of a prompt."""

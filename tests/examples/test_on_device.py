@@ -13,6 +13,6 @@ def test_the_device_forecasts_and_writes_what_the_keras_models_do(tmp_path):
     figures = json.loads((output / "figures.json").read_text())["figures"]
     assert figures["largest difference from the whole call"] < 1e-5
     assert figures["text equal to the Keras model's, same seed"] == 1
-    step_by_step = printed.partition("Step by step: ")[2].partition("\n\nThe loop")[0]
-    assert step_by_step.startswith("The ") and len(step_by_step) == len("The ") + 40
+    written = printed.partition("Character by character:\n")[2]
+    assert written.startswith("The ") and "\n\nmilliseconds" in written[len("The ") + 40 :]
     assert (output / "forecast.png").read_bytes().startswith(b"\x89PNG")

@@ -1,7 +1,10 @@
+import re
+
 import keras
 import pytest
 import tensorflow as tf
 
+import keras_seq
 from keras_seq.export import to_litert
 from keras_seq.export.__main__ import main
 from keras_seq.layers import GRU
@@ -52,6 +55,17 @@ class Foreign(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="texts")])
     def numbers(self, texts):
         return {"n": tf.strings.to_number(texts)}
+
+
+def test_the_signatures_of_a_stream_are_described_and_timed(tmp_path, capsys):
+    model = keras_seq.models.seq2seq_rnn(9, 9, 4, 4)
+    made = keras_seq.generation.Generator(model, max_length=3, start_token=2)
+    path = tmp_path / "m.tflite"
+    keras_seq.export.to_litert(made, path, source_length=4, streaming=True)
+    main([str(path)])
+    printed = capsys.readouterr().out
+    assert re.search(r"signature step +\d+ states \(.* KB\) -> finished", printed)
+    assert re.search(r"latency of step, random inputs +[\d.]+ ms", printed)
 
 
 def test_a_savedmodel_that_is_not_ours_is_described_with_all_its_signatures(tmp_path, capsys):

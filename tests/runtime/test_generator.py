@@ -37,7 +37,7 @@ def translator(tmp_path_factory):
     """A text generator and its file."""
     path = tmp_path_factory.mktemp("translator") / "translator.tflite"
     translate = text_generator()
-    to_litert(translate, path)
+    to_litert(translate, path, streaming=True)
     return translate, path
 
 
@@ -58,9 +58,38 @@ def test_ids_become_the_ids_of_the_generator(translator):
     np.testing.assert_allclose(scores, expected.scores, atol=1e-4)
 
 
+def test_a_text_comes_in_pieces_as_its_tokens_are_chosen(translator):
+    translate, path = translator
+    generate = LiteRTGenerator(path)
+    for text in TEXTS:
+        pieces = generate(text, stream=True)
+        assert next(pieces) and len(list(pieces)) > 1
+        assert "".join(generate(text, stream=True)) == translate(text)
+    with pytest.raises(ValueError, match="`texts` must be one string with `stream=True`"):
+        generate(TEXTS, stream=True)
+
+
+def test_a_piece_never_ends_within_a_character(translator):
+    generate = LiteRTGenerator(translator[1])
+    shown = {(1,): "a", (1, 2): "a\ufffd", (1, 2, 3): "aé", (1, 2, 3, 4): "aé\ufffd"}
+    generate.detokenize = lambda ids, start: shown[tuple(ids)]
+    columns = [np.array([token]) for token in (1, 2, 3, 4)]
+    assert list(generate._pieces([], columns)) == ["a", "é", "\ufffd"]
+
+
+def test_ids_come_one_by_one_as_from_the_generator(translator):
+    translate, path = translator
+    ids = translate.tokenize(TEXTS)[2:3]
+    columns = list(LiteRTGenerator(path).generate({"source": ids}, stream=True))
+    np.testing.assert_array_equal(columns, list(translate.generator.stream(ids)))
+    with pytest.raises(ValueError, match="at most 1 rows with `stream=True`"):
+        LiteRTGenerator(path).generate({"source": [[4], [5]]}, stream=True)
+
+
 def test_the_file_is_verified_with_the_text_generator(translator):
     translate, path = translator
-    assert verify(path, translate, ["two one", "three"]).agrees
+    report = verify(path, translate, ["two one", "three"])
+    assert report.agrees and report.inputs == 4 and {"prefill", "step"} <= set(report.latencies)
 
 
 def test_the_files_behind_the_model_are_listed_by_any_zip_program(translator):
@@ -90,10 +119,11 @@ def test_damaged_metadata_are_an_error_or_what_they_were(tmp_path):
 
 def test_a_file_that_draws_takes_a_seed_and_gives_the_same_text(tmp_path):
     translate = text_generator(RandomSampler())
-    to_litert(translate, tmp_path / "draws.tflite")
+    to_litert(translate, tmp_path / "draws.tflite", streaming=True)
     generate = LiteRTGenerator(tmp_path / "draws.tflite")
     for seed in (0, 7, 2**63):
         assert generate("one two", seed=seed) == translate("one two", seed=seed)
+        assert "".join(generate("one two", seed, stream=True)) == translate("one two", seed=seed)
     assert len({generate("one two", seed=seed) for seed in range(5)}) > 1
     with pytest.raises(ValueError, match="`seed` must be an int"):
         generate("one two")
@@ -105,10 +135,10 @@ def test_a_prompt_goes_on_as_with_the_text_generator(tmp_path):
     model = keras_seq.models.language_model(tokenizer.vocabulary_size(), "gru", 8, 16)
     model.set_weights([3 * w for w in model.get_weights()])
     write = TextGenerator(Generator(model, 5, start_token=2, end_token=3), tokenizer)
-    to_litert(write, tmp_path / "write.tflite", prompt_length=4)
+    to_litert(write, tmp_path / "write.tflite", prompt_length=4, streaming=True)
     generate = LiteRTGenerator(tmp_path / "write.tflite")
     for prompt in ("", "one", "two two"):
-        assert generate(prompt) == write(prompt)
+        assert generate(prompt) == write(prompt) == "".join(generate(prompt, stream=True))
     with pytest.raises(ValueError, match="`prompt` must have at most 4 ids a row. Received: 5"):
         generate("one one one one")
 
@@ -127,6 +157,8 @@ def test_what_does_not_fit_is_refused_by_name(translator, tmp_path):
     to_litert(translate.generator, tmp_path / "ids.tflite", source_length=16)
     with pytest.raises(ValueError, match="no tokenizers: export a TextGenerator"):
         LiteRTGenerator(tmp_path / "ids.tflite")("one")
+    with pytest.raises(ValueError, match="no token before the last: export it with"):
+        LiteRTGenerator(tmp_path / "ids.tflite").generate({"source": [[4]]}, stream=True)
 
 
 SCRIPT = """

@@ -15,27 +15,30 @@ def convert(exported, path):
         folder = pathlib.Path(folder) / "model"
         _save_function(exported, folder)
         run_script(
-            WORKERS / "convert_litert.py", folder, path, exported.signature,
+            WORKERS / "convert_litert.py", folder, path, ",".join(exported.functions()),
             exported.options.get("quantize") or "float32", what="convert the model to LiteRT",
         )  # fmt: skip
 
 
 def _save_function(exported, folder):
-    """Write a SavedModel with the one signature, recurrences in the form that is asked for."""
+    """Write a SavedModel with all signatures, recurrences in the form that is asked for."""
     import tensorflow as tf
 
     from keras_seq.export.targets._lstm_fusion import recurrences_in_form
 
-    specs = {n: tf.TensorSpec(shape, dtype, n) for n, (shape, dtype) in exported.specs().items()}
     is_generator = isinstance(exported.model, Generator)
     module = tf.Module()
     module.weights = [v.value for v in exported.keras_model.variables]
-    module.run = tf.function(exported.__call__, autograph=False)
+    module.functions, signatures = [], {}
     form = "loop" if is_generator else exported.options.get("recurrence")
     weight_bytes = QUANTIZATIONS[exported.options.get("quantize")].weight_bytes
     with recurrences_in_form(form, weight_bytes):
-        signature = module.run.get_concrete_function(**specs)
-    tf.saved_model.save(module, str(folder), signatures={exported.signature: signature})
+        for name, (function, specs) in exported.functions().items():
+            traced = tf.function(function, autograph=False)
+            tensors = {n: tf.TensorSpec(shape, dtype, n) for n, (shape, dtype) in specs.items()}
+            module.functions.append(traced)
+            signatures[name] = traced.get_concrete_function(**tensors)
+    tf.saved_model.save(module, str(folder), signatures=signatures)
 
 
 def check_ops(ops, recurrence):

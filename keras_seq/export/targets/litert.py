@@ -21,9 +21,9 @@ from keras_seq.generation.text_generator import TextGenerator
 from keras_seq.layers._arguments import check_positive
 from keras_seq.runtime._metadata import add_metadata, read_metadata
 
-_OF_BOTH = ("quantize",)
+_OF_BOTH = ("quantize", "streaming")
 _OF_GENERATORS = ("source_length", "prompt_length", "prompt", "min_agreement")
-_OF_MODELS = ("time", "streaming", "max_length", "recurrence")
+_OF_MODELS = ("time", "max_length", "recurrence")
 
 
 def to_litert(
@@ -62,6 +62,12 @@ def to_litert(
     that is `[n, 0]`. The sampler's own `seed` is not in the file: a client that wants other tokens
     at each call passes other seeds, by a clock or a counter.
 
+    With `streaming=True` the signatures `prefill` and `step` stand beside `generate`, on the same
+    weights. `prefill` takes what `generate` takes, and gives `token` (B,) int32, `scores` (B,),
+    `finished` (B,) and `state_0`, `state_1`, ...; `step` takes the states and gives the next token,
+    and the states that change. The tokens are those of `generate`; a client that calls `step` until
+    all rows have finished has them one by one. `keras_seq.runtime.LiteRTGenerator` does so.
+
     The file of a model has the signature `serve`, which takes the model's inputs by name and gives
     its outputs by name. With `streaming=True` the signature is `step`: it also takes `state_0`,
     `state_1`, ... and gives them back under the same names. A client begins with zeros and passes
@@ -99,8 +105,9 @@ def to_litert(
             file is broken rather than rounded. How good it is says a metric of yours, see `verify`.
         time: models: T, the number of time steps, or of a chunk; `None` leaves it open where the
             model does.
-        streaming: models: whether a client calls the file chunk after chunk. The model needs one
-            input, and layers that can be stepped.
+        streaming: of a model: whether a client calls the file chunk after chunk. The model needs
+            one input, and layers that can be stepped. Of a generator: whether the file can also be
+            called token by token; beams cannot.
         max_length: models: largest number of time steps of a stream; needed where the model
             attends.
         recurrence: models: form of the recurrent layers: "loop", an int (time steps an iteration
@@ -151,7 +158,7 @@ def to_litert(
 
 
 class LiteRT(ExportTarget):
-    """A LiteRT file with one signature; see `to_litert`."""
+    """A LiteRT file; see `to_litert`."""
 
     format = "LiteRT"
 
@@ -201,8 +208,8 @@ class LiteRT(ExportTarget):
             batch_size = next(iter(shapes.values()))[0]
             length = shapes.pop("prompt", (None, None))[1]
             _check_names(path, shapes, model.stepper.context_inputs)
-            arguments = model, shapes, length, batch_size, inputs, prompt
-            return _exported_generator(*arguments, atol, facts["quantize"], min_agreement)
+            arguments = model, shapes, length, batch_size, inputs, prompt, atol, facts["quantize"]
+            return _exported_generator(*arguments, min_agreement, "prefill" in facts["signatures"])
         names = ModelCall(model).names
         atol = checked_quantization(facts["quantize"]).atol if atol is None else atol
         states = {name: spec for name, spec in specs.items() if name not in names}
@@ -285,29 +292,38 @@ def _prepared_generator(
     prompt_length=None,
     prompt=None,
     min_agreement=None,
+    streaming=False,
     **_,
 ):
     checked_quantization(quantize)
     check_positive("to_litert", batch_size=batch_size)
     shapes = _context_shapes(generator, source_length, batch_size)
     check_prompt_length("to_litert", generator, prompt_length, prompt)
-    arguments = generator, shapes, prompt_length, batch_size, inputs, prompt
-    exported = _exported_generator(*arguments, atol, quantize, min_agreement)
+    arguments = generator, shapes, prompt_length, batch_size, inputs, prompt, atol, quantize
+    exported = _exported_generator(*arguments, min_agreement, streaming)
     exported.options = {"quantize": quantize}
     return exported
 
 
 def _exported_generator(
-    generator, shapes, prompt_length, batch_size, inputs, prompt, atol, quantize, min_agreement
+    generator,
+    shapes,
+    prompt_length,
+    batch_size,
+    inputs,
+    prompt,
+    atol,
+    quantize,
+    min_agreement,
+    streaming,
 ):
     """`ExportedGenerator` with the tolerances of a quantization, where none are given."""
     if atol is None:
         atol = score_tolerance(quantize, generator.max_length)
     if min_agreement is None:
         min_agreement = checked_quantization(quantize).min_agreement
-    return ExportedGenerator(
-        generator, shapes, prompt_length, batch_size, inputs, prompt, atol, min_agreement
-    )
+    arguments = generator, shapes, prompt_length, batch_size, inputs, prompt, atol
+    return ExportedGenerator(*arguments, min_agreement, streaming)
 
 
 def _prepared_model(

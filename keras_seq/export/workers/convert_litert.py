@@ -1,6 +1,6 @@
-"""Convert a signature of a SavedModel to a LiteRT file; a crash of the converter stays here.
+"""Convert signatures of a SavedModel to a LiteRT file; a crash of the converter stays here.
 
-Usage: convert_litert.py SAVED_MODEL_DIR LITERT_FILE SIGNATURE float32|float16|dynamic_int8
+Usage: convert_litert.py SAVED_MODEL_DIR LITERT_FILE SIGNATURE,... float32|float16|dynamic_int8
 """
 
 import sys
@@ -11,8 +11,9 @@ sys.modules.update(dict.fromkeys(("jax", "keras")))
 import tensorflow as tf  # noqa: E402
 from int8_tables import with_shared_tables  # noqa: E402
 
-source, destination, signature, quantization = sys.argv[1:]
-converter = tf.lite.TFLiteConverter.from_saved_model(source, signature_keys=[signature])
+source, destination, signatures, quantization = sys.argv[1:]
+signature_keys = signatures.split(",")
+converter = tf.lite.TFLiteConverter.from_saved_model(source, signature_keys=signature_keys)
 # Built-in operators only: a file that needs TensorFlow's own cannot run where LiteRT runs.
 converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
 if quantization != "float32":

@@ -6,6 +6,8 @@ import pathlib
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+FEW_STATES = 4
+
 
 def read_file(content):
     """`(ops, quantization)`: how often each operator occurs, in the bodies of loops too, and the
@@ -54,8 +56,20 @@ def shapes(details):
 
 
 def spec(details):
-    """Names, types and shapes of a signature's inputs or outputs, in one line."""
-    return ", ".join(
+    """Names, types and shapes of a signature's inputs or outputs, in one line; of more than a few
+    states how many there are, and the bytes of a row where their batch is open.
+    """
+    states = {name: d for name, d in details.items() if name.startswith("state_")}
+    states = states if len(states) > FEW_STATES else {}
+    parts = [
         f"{name} {np.dtype(d['dtype']).name}{[int(n) for n in d['shape_signature']]}"
         for name, d in sorted(details.items())
-    )
+        if name not in states
+    ]
+    if states:
+        size = sum(
+            np.prod([max(int(n), 1) for n in d["shape_signature"]]) * np.dtype(d["dtype"]).itemsize
+            for d in states.values()
+        )
+        parts.append(f"{len(states)} states ({size / 1e3:,.1f} KB)")
+    return ", ".join(parts)

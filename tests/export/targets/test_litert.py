@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+import keras_seq
 from keras_seq.export import ExportError, to_litert, verify
 from keras_seq.generation import (
     BeamSampler,
@@ -17,6 +18,7 @@ from keras_seq.generation import (
     TopPSampler,
 )
 from keras_seq.layers import GRU
+from keras_seq.runtime import LiteRTGenerator
 from tests.export.wrong_step import step_without_state
 from tests.generation.generation_models import hybrid, sources, translator
 
@@ -70,10 +72,10 @@ def test_a_seed_draws_in_litert_what_it_draws_in_keras(sampler, tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 
     path, made = tmp_path / "m.tflite", generator("gru", sampler=sampler)
-    report = to_litert(made, path, source_length=7, batch_size=2, inputs=sources(rows=31))
-    assert (
-        report.agrees and report.inputs == 31 and "seed int32[2]" in report.signatures["generate"]
-    )
+    options = {"source_length": 7, "batch_size": 2, "streaming": True}
+    report = to_litert(made, path, inputs=sources(rows=31), **options)
+    assert report.agrees and report.inputs == 31 + 16  # and 8 calls token by token
+    assert "seed int32[2]" in report.signatures["generate"]
     assert all(op.isupper() for op in report.ops)
     ids, first = sources(rows=2), set()
     run = Interpreter(model_path=str(path)).get_signature_runner("generate")
@@ -90,8 +92,10 @@ def test_a_seed_draws_in_litert_what_it_draws_in_keras(sampler, tmp_path):
 def test_drawing_goes_on_from_prompts_of_any_length_and_without_a_context(tmp_path):
     made = Generator(hybrid(), max_length=5, end_token=3, sampler="random", repetition_penalty=1.2)
     prompt = [[4, 5, 6, 7], [9, 0, 0, 0], [8, 11, 0, 0]]
-    report = to_litert(made, tmp_path / "m.tflite", prompt_length=4, prompt=prompt, batch_size=3)
-    assert report.agrees and "prompt int32[3, 4], seed" in report.signatures["generate"]
+    options = {"prompt_length": 4, "prompt": prompt, "batch_size": 3, "streaming": True}
+    report = to_litert(made, tmp_path / "m.tflite", **options)
+    assert report.agrees and report.inputs == 6
+    assert "prompt int32[3, 4], seed" in report.signatures["generate"]
 
 
 def test_a_hybrid_written_by_hand_exports_with_no_extra_code(tmp_path):
@@ -99,6 +103,30 @@ def test_a_hybrid_written_by_hand_exports_with_no_extra_code(tmp_path):
     prompt = [[4, 5, 6, 7], [9, 0, 0, 0], [8, 11, 0, 0]]
     report = to_litert(hybrid_generator, tmp_path / "m.tflite", prompt_length=4, prompt=prompt)
     assert report.agrees and report.inputs == 3
+
+
+@pytest.mark.parametrize(
+    "quantize", [None, pytest.param("dynamic_int8", marks=pytest.mark.thorough)]
+)
+def test_prefill_and_step_share_the_weights_of_generate_and_give_its_tokens(quantize, tmp_path):
+    keras.utils.set_random_seed(0)
+    sizes = {"num_layers": 2, "num_heads": 2, "hidden_dim": 64}
+    made = Generator(keras_seq.models.decoder_only_transformer(800, **sizes), max_length=6)
+    options = {"prompt_length": 5, "quantize": quantize}
+    alone = to_litert(made, tmp_path / "alone.tflite", **options)
+    report = to_litert(made, tmp_path / "m.tflite", streaming=True, **options)
+    assert report.agrees and report.size < 1.5 * alone.size
+    assert "states (" in report.signatures["step"] and "latency of step" in str(report)
+    generate, prompt = LiteRTGenerator(tmp_path / "m.tflite"), {"prompt": [[7, 8, 9]]}
+    columns = list(generate.generate(prompt, stream=True))
+    np.testing.assert_array_equal(np.transpose(columns), generate.generate(prompt)[0][:, 3:9])
+
+
+def test_beams_are_not_streamed(tmp_path):
+    beams = generator("gru", sampler=BeamSampler(2))
+    with pytest.raises(ValueError, match="`streaming=True` is not for a generator with BeamS"):
+        to_litert(beams, tmp_path / "m.tflite", source_length=5, streaming=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_of_several_rows_takes_any_number_of_inputs(tmp_path):
