@@ -9,7 +9,9 @@ import sys
 sys.modules.update(dict.fromkeys(("jax", "keras")))
 
 import tensorflow as tf  # noqa: E402
-from int8_tables import with_shared_tables  # noqa: E402
+from ai_edge_litert import schema_py_generated as schema  # noqa: E402
+from int8_tables import share_tables  # noqa: E402
+from small_file import packed  # noqa: E402
 
 source, destination, signatures, quantization = sys.argv[1:]
 signature_keys = signatures.split(",")
@@ -22,6 +24,8 @@ if quantization == "float16":
     converter.target_spec.supported_types = [tf.float16]
 content = converter.convert()
 if quantization == "dynamic_int8":
-    content = with_shared_tables(content)
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    share_tables(model)
+    content = packed(model)
 with open(destination, "wb") as file:
     file.write(content)
