@@ -3,17 +3,19 @@
     python examples/translate.py && python examples/translate.py --model transformer
     python examples/translate.py --dataset PATH/TO/multi30k --source en --target de
     python examples/forecast.py --dataset PATH/TO/ETTh1.csv
-    python examples/sentiment.py --data-dir PATH/TO/tfds && python examples/vision_transformer.py
+    python examples/sentiment.py --data-dir PATH/TO/tfds
+    python examples/vision_transformer.py --data-dir PATH/TO/tfds      # and --dataset fashion_mnist
     python benchmarks/exports.py --data-dir PATH/TO/tfds --multi30k PATH/TO/multi30k \
         --etth1 PATH/TO/ETTh1.csv
 
 `--tasks` names some of the models. Each is exported by the public functions of `keras_seq.export`,
 which compare what they write with the Keras model on eight examples; "seconds" are those of one
 such call. Then the first `--examples` of the test split are given to all artifacts and to the Keras
-model, one example a call, alternately and in this process, on one thread: "ms" is the median, and
-the metric is that of these outputs. Translators search greedily and are timed from ids to ids; a
-SavedModel begins with strings where it carries a tokenizer. The Keras model is `Generator.generate`
-(compiled by XLA) or `predict_on_batch`. "Smaller" is: than the same runtime's float32 file.
+model, one example a call, alternately and in this process, on one thread: the metric is that of
+their outputs, "ms" the median of the first `--timed` calls. Translators search greedily and are
+timed from ids to ids; a SavedModel begins with strings where it carries a tokenizer. The Keras
+model is `Generator.generate` (compiled by XLA) or `predict_on_batch`. "Smaller" is: than the same
+runtime's float32 file.
 
 There is no full integer quantization; `to_litert` says why.
 """
@@ -303,43 +305,55 @@ def export_all(task, folder):
     return reports, seconds, paths
 
 
-def measure(task, paths):
-    """`(metrics, ms)`, dicts by target; of the Keras model under "Keras"."""
-    runs = {"Keras": task.keras}
-    for target, path in paths.items():
-        runs[target] = task.loaders[target.split()[0]](path)
-    outputs, times = {target: [] for target in runs}, {target: [] for target in runs}
-    for example in task.examples:
-        for target, run in runs.items():
-            began = time.perf_counter()
-            outputs[target].append(run(example))
-            times[target].append(time.perf_counter() - began)
-    metrics = {target: task.score(outputs[target]) for target in runs}
-    return metrics, {target: 1e3 * np.median(times[target]) for target in runs}
+class Runs:
+    """The Keras model and the artifacts of a task, called with one example after the other."""
+
+    def __init__(self, task, paths):
+        self.task = task
+        self.runs = {"Keras": task.keras}
+        for target, path in paths.items():
+            self.runs[target] = task.loaders[target.split()[0]](path)
+        self.outputs = {target: [] for target in self.runs}
+        self.times = {target: [] for target in self.runs}
+
+    def call(self, examples):
+        for example in examples:
+            for target, run in self.runs.items():
+                began = time.perf_counter()
+                self.outputs[target].append(run(example))
+                self.times[target].append(time.perf_counter() - began)
+
+    def milliseconds(self):
+        """Dict from target to the median so far."""
+        return {target: 1e3 * np.median(times) for target, times in self.times.items()}
+
+    def metrics(self):
+        return {target: self.task.score(outputs) for target, outputs in self.outputs.items()}
 
 
-def rows(task, reports, seconds, metrics, ms):
-    """Of the table, as lists of cells."""
-    first = f"{task.title}, {len(task.examples)} examples"
+def table_rows(task, reports, seconds, metrics, ms):
+    """Lists of cells."""
+    title = f"{task.title}, {len(task.examples)} examples"
     digits = 4 if task.metric == "MSE" else 2
     for target in ms:
         size, smaller, spent = "", "", ""
-        if target != "Keras":
+        if target in reports:
             size = f"{reports[target].size / 1e6:.2f}"
             ratio = reports[target.split()[0]].size / reports[target].size
             smaller = f"{ratio:.1f}x" if " " in target else ""
             spent = f"{seconds[target]:.1f}"
-        faster = ms["Keras"] / ms[target]
+        speed = f"{ms['Keras'] / ms[target]:.2f}x"
         metric = f"{metrics[target]:.{digits}f} {task.metric}"
-        yield first, target, size, smaller, spent, f"{ms[target]:.2f}", f"{faster:.2f}x", metric
-        first = ""
+        yield title, target, size, smaller, spent, f"{ms[target]:.2f}", speed, metric
+        title = ""
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--models", type=pathlib.Path, default="saved_models")
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
-    parser.add_argument("--examples", type=int, default=300)
+    parser.add_argument("--examples", type=int, default=1000, help="that the metric is of")
+    parser.add_argument("--timed", type=int, default=100, help="of them, the first")
     parser.add_argument("--data-dir", help="where TensorFlow Datasets keeps its datasets")
     parser.add_argument("--multi30k", help="a folder with en.test.txt and de.test.txt")
     parser.add_argument("--etth1", help="ETTh1.csv")
@@ -350,11 +364,17 @@ def main():
         tasks = [make_task(options, name) for name in options.tasks]
         exported = [export_all(task, folder) for task in tasks]
         print("Measuring ...", file=sys.stderr, flush=True)
-        print(f"{describe_host()}, one of them used\n")
+        runs = [Runs(task, paths) for task, (*_, paths) in zip(tasks, exported, strict=True)]
+        for task, each in zip(tasks, runs, strict=True):
+            each.call(task.examples[: options.timed])
+        print(f"{describe_host()}, one of them used\n", flush=True)
+        print("Scoring ...", file=sys.stderr, flush=True)
         heads = ("model", "target", "MB", "smaller", "seconds", "ms", "speed", "metric")
         print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
-        for task, (reports, seconds, paths) in zip(tasks, exported, strict=True):
-            for cells in rows(task, reports, seconds, *measure(task, paths)):
+        for task, (reports, seconds, _), each in zip(tasks, exported, runs, strict=True):
+            ms = each.milliseconds()
+            each.call(task.examples[options.timed :])
+            for cells in table_rows(task, reports, seconds, each.metrics(), ms):
                 print(f"| {' | '.join(cells)} |", flush=True)
 
 
