@@ -3,6 +3,7 @@
 import pathlib
 import tempfile
 
+from keras_seq.export._digest import add_onnx_digest, check_file_digest
 from keras_seq.export._exported_model import ExportedModel, check_functional
 from keras_seq.export._process import WORKERS, run_artifact
 from keras_seq.export._requirements import check_package
@@ -123,6 +124,12 @@ class Onnx(ExportTarget):
             from onnxruntime.quantization import QuantType, quantize_dynamic
 
             quantize_dynamic(plain, path, weight_type=QuantType.QInt8)
+
+    def add_digest(self, path):
+        add_onnx_digest(path)
+
+    def check_digest(self, path):
+        check_file_digest(path)
 
     def run(self, exported, path):
         return run_artifact(_RUN, path, exported.calls, what="run the ONNX file")

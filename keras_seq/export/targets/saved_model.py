@@ -3,7 +3,11 @@
 import contextlib
 
 from keras_seq.classification.text_classifier import TextClassifier
-from keras_seq.export._digest import add_folder_digests, check_folder_digests
+from keras_seq.export._digest import (
+    LIST_OF_SAVED_MODEL,
+    add_folder_digests,
+    check_folder_digests,
+)
 from keras_seq.export._exported_classifier import ExportedClassifier
 from keras_seq.export._exported_generator import ExportedGenerator, check_prompt_length
 from keras_seq.export._exported_model import ExportedModel, check_functional
@@ -190,10 +194,10 @@ class SavedModel(ExportTarget):
             tf.saved_model.save(module, str(path), signatures=signatures)
 
     def add_digest(self, path):
-        add_folder_digests(path)
+        add_folder_digests(path, LIST_OF_SAVED_MODEL)
 
     def check_digest(self, path):
-        check_folder_digests(path)
+        check_folder_digests(path, LIST_OF_SAVED_MODEL)
 
     def run(self, exported, path):
         outputs, facts = run_artifact(_RUN, path, exported.calls, what="run the SavedModel")
