@@ -166,7 +166,8 @@ def check_functional(model):
         raise TypeError(
             "What is exported must be a functional or built Sequential keras.Model, a "
             "keras_seq.generation.Generator, or as a SavedModel a "
-            "keras_seq.generation.TextGenerator or keras_seq.classification.TextClassifier. "
+            "keras_seq.generation.TextGenerator or keras_seq.classification.TextClassifier or "
+            "TextTagger. "
             f"Received: {type(model).__name__}"
         )
     stateful = [layer.name for layer in layers_of(model) if getattr(layer, "stateful", False)]
