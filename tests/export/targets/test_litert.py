@@ -11,6 +11,7 @@ from keras_seq.export import ExportError, to_litert, verify
 from keras_seq.generation import (
     BeamSampler,
     Generator,
+    GreedySampler,
     RandomSampler,
     TopK,
     TopKSampler,
@@ -87,6 +88,29 @@ def test_a_seed_draws_in_litert_what_it_draws_in_keras(sampler, tmp_path):
     assert len(first) > 1
     with pytest.raises(TypeError, match="takes a seed and is none of a generator with Greedy"):
         verify(path, generator("gru"))
+
+
+SAMPLERS = [GreedySampler(), BeamSampler(3), RandomSampler(), TopKSampler(5), TopPSampler(0.9)]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", ["gru", "lstm", "transformer", "a prompt alone"])
+@pytest.mark.parametrize(
+    "sampler", SAMPLERS, ids=lambda s: s if s == "greedy" else type(s).__name__
+)
+def test_a_hundred_inputs_agree_token_for_token(kind, sampler, tmp_path):
+    options = {"streaming": not isinstance(sampler, BeamSampler)}
+    if kind == "a prompt alone":
+        made = Generator(hybrid(), max_length=8, end_token=3, sampler=sampler)
+        rng = np.random.default_rng(0)
+        prompt = [rng.integers(4, 20, size=1 + i % 6).tolist() for i in range(100)]
+        options |= {"prompt_length": 6, "prompt": prompt}
+    else:
+        made = generator(kind, sampler=sampler)
+        options |= {"source_length": 9, "inputs": sources(rows=100, width=9)}
+    report = to_litert(made, tmp_path / "m.tflite", **options)
+    assert report.inputs == 100 + 8 * options["streaming"]
+    assert report.tokens_equal == report.tokens and report.near_ties == 0
 
 
 def test_drawing_goes_on_from_prompts_of_any_length_and_without_a_context(tmp_path):
