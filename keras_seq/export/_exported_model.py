@@ -49,6 +49,8 @@ class ExportedModel(ExportedFunction):
     ```
     """
 
+    advice = ""  # behind the error where an artifact does not agree
+
     def __init__(self, model, inputs=None, atol=1e-5, shapes=None):
         check_functional(model)
         super().__init__(model, atol)
@@ -118,7 +120,7 @@ class ExportedModel(ExportedFunction):
                 if not difference <= self.atol:
                     raise ExportError(
                         f"{what} does not agree with the Keras model's own call: `{name}` differs "
-                        f"by {difference:.3g} (atol={self.atol:g})."
+                        f"by {difference:.3g} (atol={self.atol:g}).{self.advice}"
                     )
                 largest, values = max(largest, difference), values + want.size
         return {
