@@ -14,6 +14,7 @@ sys.modules.update(dict.fromkeys(("jax", "keras")))
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
+from int8_tables import with_shared_tables  # noqa: E402
 
 source, destination, signatures, quantization, *data = sys.argv[1:]
 signature_keys = signatures.split(",")
@@ -37,5 +38,8 @@ def representative_calls():
 
 if data:
     converter.representative_dataset = representative_calls
+content = converter.convert()
+if quantization == "dynamic_int8":
+    content = with_shared_tables(content)
 with open(destination, "wb") as file:
-    file.write(converter.convert())
+    file.write(content)

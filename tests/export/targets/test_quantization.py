@@ -87,6 +87,14 @@ def test_a_quantized_generator_says_how_many_tokens_are_those_of_the_model(tmp_p
         assert verify(tmp_path / f"{kind}.tflite", generator).agrees
 
 
+def test_an_embedding_that_is_tied_to_the_logits_is_stored_once(tmp_path):
+    model = keras_seq.models.decoder_only_transformer(
+        300, sequence_length=8, num_layers=1, num_heads=2, hidden_dim=32, tie_embeddings=True
+    )
+    report = to_litert(model, tmp_path / "m.tflite", time=5, quantize="dynamic_int8")
+    assert report.ops["EMBEDDING_LOOKUP"] == 1 and "DEQUANTIZE" not in report.ops
+
+
 def test_too_few_equal_tokens_are_refused(tmp_path):
     generator = translator()
     generator.model.set_weights([8 * w for w in generator.model.get_weights()])
