@@ -14,7 +14,9 @@ sys.modules.update(dict.fromkeys(("jax", "keras")))
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
-from int8_tables import with_shared_tables  # noqa: E402
+from ai_edge_litert import schema_py_generated as schema  # noqa: E402
+from int8_tables import share_tables  # noqa: E402
+from small_file import packed  # noqa: E402
 
 source, destination, signatures, quantization, *data = sys.argv[1:]
 signature_keys = signatures.split(",")
@@ -40,6 +42,8 @@ if data:
     converter.representative_dataset = representative_calls
 content = converter.convert()
 if quantization == "dynamic_int8":
-    content = with_shared_tables(content)
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    share_tables(model)
+    content = packed(model)
 with open(destination, "wb") as file:
     file.write(content)

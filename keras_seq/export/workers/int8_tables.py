@@ -9,24 +9,19 @@ makes float32 of the rows that it reads, in the product's table where there is o
 
 import copy
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 _Code, _Type = schema.BuiltinOperator, schema.TensorType
 _LOOKUP_VERSION = 3  # of EMBEDDING_LOOKUP, the first that takes a scale a row
-_ALIGNMENT = 16  # of constants, which LiteRT reads where the file is mapped
 
 
-def with_shared_tables(content):
-    """The bytes of a LiteRT file, its tables shared."""
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+def share_tables(model):
+    """Change the lookups of a file, a `ModelT`, and what they read."""
     tables = _Tables(model)
-    shared = [tables.share(graph, op) for graph in model.subgraphs for op in [*graph.operators]]
-    if not any(shared):
-        return content
-    _drop_unread_constants(model)
-    return _packed(model)
+    for graph in model.subgraphs:
+        for op in [*graph.operators]:
+            tables.share(graph, op)
 
 
 class _Tables:
@@ -41,9 +36,9 @@ class _Tables:
         self.codes = [max(c.builtinCode, c.deprecatedBuiltinCode) for c in model.operatorCodes]
 
     def share(self, graph, dequantize):
-        """Whether an operator was a DEQUANTIZE of a table or of its rows, and is gone."""
+        """Remove an operator if it is a DEQUANTIZE of a table or of rows that are looked up."""
         if self._code(dequantize) != _Code.DEQUANTIZE:
-            return False
+            return
         (source,), (made,) = dequantize.inputs, dequantize.outputs
         gather = next((op for op in graph.operators if source in op.outputs), None)
         if gather is None:
@@ -57,13 +52,12 @@ class _Tables:
             shared = self._with_row_scales(table)
         unknown = [np.sum(_shape(g.tensors[rows]) < 0) for g, _, rows in lookups]
         if not lookups or shared is None or not self._is_table(table) or max(unknown) > 1:
-            return False
+            return
         for each in lookups:
             self._look_up(*each, shared)
         for loop, place in loops:
             self._drop_operand(loop, place)
         graph.operators.remove(dequantize)
-        return True
 
     def _uses(self, graph, index):
         """`(lookups, loops)` of a float32 table, both empty if it is used otherwise.
@@ -102,7 +96,9 @@ class _Tables:
 
     def _is_table(self, tensor):
         constant = self.model.buffers[tensor.buffer].data is not None
-        return constant and tensor.type == _Type.INT8 and len(tensor.shape) == 2
+        if not constant or tensor.type != _Type.INT8 or len(tensor.shape) != 2:
+            return False
+        return tensor.quantization.scale is not None and not np.any(tensor.quantization.zeroPoint)
 
     def _is_lookup(self, graph, op):
         if self._code(op) != _Code.GATHER:
@@ -183,39 +179,3 @@ def _add(graph, shape, kind, name, buffer=0):
     tensor = schema.TensorT(shape, kind, buffer, name, shapeSignature=signature, hasRank=True)
     graph.tensors.append(tensor)
     return len(graph.tensors) - 1
-
-
-def _drop_unread_constants(model):
-    """Empty the buffers of tensors that no operator takes and no graph gives."""
-    held, read = set(), set()
-    for graph in model.subgraphs:
-        buffers = [tensor.buffer for tensor in graph.tensors]
-        held.update(buffers)
-        taken = [index for op in graph.operators for index in op.inputs if index >= 0]
-        read.update(buffers[index] for index in [*taken, *graph.outputs])
-    for index in held - read:
-        model.buffers[index].data = None
-
-
-def _packed(model):
-    """The bytes of a `ModelT`."""
-    for buffer in model.buffers:
-        buffer.__class__ = _AlignedBuffer
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
-class _AlignedBuffer(schema.BufferT):
-    """A buffer that begins where the schema wants it, which its Python code does not see to."""
-
-    def Pack(self, builder):
-        if self.data is not None:
-            builder.StartVector(1, len(self.data), _ALIGNMENT)
-            builder.head -= len(self.data)
-            builder.Bytes[builder.head : builder.head + len(self.data)] = self.data.tobytes()
-            data = builder.EndVector()
-        schema.BufferStart(builder)
-        if self.data is not None:
-            schema.BufferAddData(builder, data)
-        return schema.BufferEnd(builder)
