@@ -3,10 +3,14 @@
 import pathlib
 import tempfile
 
-from keras_seq.export._process import WORKERS, run_script
+from keras_seq.export._model_call import layers_of
+from keras_seq.export._process import WORKERS, ScriptError, run_script
 from keras_seq.export.report import ExportError
+from keras_seq.export.targets._litert_errors import conversion_error
 from keras_seq.export.targets._quantization import QUANTIZATIONS
 from keras_seq.generation.generator import Generator
+
+_CONVERT = WORKERS / "convert_litert.py"
 
 
 def convert(exported, path):
@@ -14,10 +18,13 @@ def convert(exported, path):
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder) / "model"
         _save_function(exported, folder)
-        run_script(
-            WORKERS / "convert_litert.py", folder, path, ",".join(exported.functions()),
-            exported.options.get("quantize") or "float32", what="convert the model to LiteRT",
-        )  # fmt: skip
+        arguments = ",".join(exported.functions()), exported.options.get("quantize") or "float32"
+        try:
+            run_script(_CONVERT, folder, path, *arguments, what="convert the model to LiteRT")
+        except ScriptError as error:
+            layers = list(layers_of(exported.keras_model))
+            is_open = any(None in shape for shape, _ in exported.specs().values())
+            raise ExportError(conversion_error(error, layers, is_open)) from None
 
 
 def _save_function(exported, folder):
