@@ -5,12 +5,15 @@ import tempfile
 
 import numpy as np
 
-from keras_seq.export._process import WORKERS, run_script
+from keras_seq.export._model_call import layers_of
+from keras_seq.export._process import WORKERS, ScriptError, run_script
 from keras_seq.export.report import ExportError
+from keras_seq.export.targets._litert_errors import conversion_error
 from keras_seq.export.targets._quantization import QUANTIZATIONS
 from keras_seq.generation.generator import Generator
 
 _ALL_STEPS = 2**20  # in an iteration: written out, where the number of time steps is known
+_CONVERT = WORKERS / "convert_litert.py"
 
 
 def convert(exported, path):
@@ -27,8 +30,12 @@ def convert(exported, path):
             _check_no_loop(function)
             arguments.append(folder / "data.npz")
             np.savez(arguments[-1], **_complete(function, exported.options["representative_calls"]))
-        script, what = WORKERS / "convert_litert.py", "convert the model to LiteRT"
-        run_script(script, *arguments, what=what)
+        try:
+            run_script(_CONVERT, *arguments, what="convert the model to LiteRT")
+        except ScriptError as error:
+            layers = list(layers_of(exported.keras_model))
+            is_open = any(None in shape for shape, _ in exported.specs().values())
+            raise ExportError(conversion_error(error, layers, is_open)) from None
 
 
 def _save_functions(exported, folder):

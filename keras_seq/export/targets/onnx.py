@@ -13,9 +13,11 @@ from keras_seq.export.targets import (  # noqa: F401  (which register their emit
     _onnx_attention,
     _onnx_layers,
     _onnx_operations,
+    _onnx_quantizers,
     _onnx_recurrent,
 )
 from keras_seq.export.targets._onnx_graph import _onnx_dtype, model_graph
+from keras_seq.generation.generator import Generator
 
 _TOLERANCE = {None: 1e-4, "int8": 0.1}
 _OPSET, _IR_VERSION = 17, 8  # of 2022: runtimes of the last years read it
@@ -84,6 +86,11 @@ class Onnx(ExportTarget):
         if quantization not in _TOLERANCE:
             raise ValueError(
                 f"`quantization` of to_onnx must be None or 'int8'. Received: {quantization!r}"
+            )
+        if isinstance(model, Generator):
+            raise TypeError(
+                "to_onnx exports functional models, and no search. Received: Generator. Export its "
+                "`model`, or the generator with to_litert or to_saved_model."
             )
         check_functional(model)
         exported = ExportedModel(model, inputs, _TOLERANCE[quantization] if atol is None else atol)
