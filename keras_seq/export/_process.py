@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 
 from keras_seq.export.report import ExportError
 
+_LONGEST_LINE = 300
 WORKERS = pathlib.Path(__file__).parent / "workers"
 
 
@@ -39,6 +41,23 @@ class ArtifactRun(NamedTuple):
     facts: dict
 
 
+class ScriptError(ExportError):
+    """A script failed: its first line says how, the second is what the script said of it.
+
+    Args:
+        text: the first line.
+        output: all that the script printed to stderr.
+    """
+
+    def __init__(self, text, output):
+        self.output = output
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
+        raised = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Exit)\b", line)]
+        telling = [line for line in lines if "rror" in line and "cuda" not in line.lower()]
+        said = [line for found in (raised, telling, lines) for line in found[-1:]][:1]
+        super().__init__("\n".join([text, *(line[:_LONGEST_LINE] for line in said)]))
+
+
 def run_script(script, *arguments, what, timeout=900):
     """Run a Python script in a process of its own, without a GPU.
 
@@ -49,7 +68,7 @@ def run_script(script, *arguments, what, timeout=900):
         timeout: in seconds.
 
     Raises:
-        ExportError: if it fails, crashes or takes too long, with the end of what it printed.
+        ExportError: if it fails, crashes or takes too long, with the error that it printed.
 
     Example:
 
@@ -77,9 +96,7 @@ def run_script(script, *arguments, what, timeout=900):
         reason = f"the process crashed with {signal.Signals(-done.returncode).name}"
     else:
         reason = f"the process ended with exit code {done.returncode}"
-    lines = [line[:500] for line in done.stderr.splitlines() if line.strip()]
-    telling = [line for line in lines if "rror" in line and "cuda" not in line.lower()]
-    raise ExportError(f"Could not {what}: {reason}.\n" + "\n".join((telling or lines)[-12:]))
+    raise ScriptError(f"Could not {what}: {reason}.", done.stderr)
 
 
 def run_artifact(script, path, calls, what="run the artifact", timeout=900):

@@ -97,7 +97,9 @@ class LiteRTGenerator:
             if text.startswith(shown) and len(text) > len(shown) and not text.endswith("\ufffd"):
                 yield text[len(shown) :]
                 shown = text
-        yield self.detokenize(tokens, len(prompt))[len(shown) :]
+        rest = self.detokenize(tokens, len(prompt))[len(shown) :]
+        if rest:
+            yield rest
 
     def generate(self, inputs, seed=None, stream=False):
         """From ids to ids.

@@ -47,3 +47,10 @@ def test_outputs_that_are_missing_or_of_no_call_are_an_error(outputs, match, tmp
     path.write_text(f"import sys\nimport numpy as np\n{outputs}")
     with pytest.raises(ExportError, match=match):
         run_artifact(path, "artifact", [{"x": np.ones(2)}, {"x": np.ones(3)}])
+
+
+def test_of_pages_of_an_error_one_line_is_said(script):
+    code = "import sys; print('noise\\n' * 99, file=sys.stderr); raise ValueError('so\\nand so')"
+    with pytest.raises(ExportError) as caught:
+        script(code)()
+    assert str(caught.value).splitlines()[1:] == ["ValueError: so"]

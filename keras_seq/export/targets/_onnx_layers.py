@@ -281,6 +281,20 @@ def emit_convolution(graph, layer, x):
     return activate(graph, layer.activation, graph.op("Transpose", y, perm=last))
 
 
+@register_onnx(layers.Conv2DTranspose)
+def emit_transposed_convolution(graph, layer, x):
+    plain = layer.padding == "valid" and layer.output_padding is None
+    plain = plain and layer.data_format == "channels_last" and set(layer.dilation_rate) == {1}
+    if not plain or any(w < s for w, s in zip(layer.kernel_size, layer.strides, strict=True)):
+        raise NotImplementedError("it has another padding than 'valid', or a dilation")
+    kernel = array_of(layer.kernel).transpose(3, 2, 0, 1)  # (h, w, F, D) to (D, F, h, w)
+    y = graph.op("Transpose", x, perm=[0, 3, 1, 2])
+    y = graph.op(
+        "ConvTranspose", y, np.ascontiguousarray(kernel), layer.bias, strides=list(layer.strides)
+    )
+    return activate(graph, layer.activation, graph.op("Transpose", y, perm=[0, 2, 3, 1]))
+
+
 @register_onnx(CausalWindow)
 def emit_causal_window(graph, layer, x, mask=None):
     if mask is not None or x.mask is not None:

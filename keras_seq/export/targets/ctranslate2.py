@@ -2,6 +2,7 @@
 
 import json
 
+from keras_seq.export._digest import LIST_OF_FOLDER, add_folder_digests, check_folder_digests
 from keras_seq.export._exported_generator import ExportedGenerator
 from keras_seq.export._process import WORKERS, run_artifact
 from keras_seq.export._requirements import check_package
@@ -155,6 +156,12 @@ class CTranslate2(ExportTarget):
         path.mkdir()
         spec.save(str(path))
         (path / _FACTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+    def add_digest(self, path):
+        add_folder_digests(path, LIST_OF_FOLDER)
+
+    def check_digest(self, path):
+        check_folder_digests(path, LIST_OF_FOLDER)
 
     def run(self, exported, path):
         return run_artifact(_RUN, path, exported.calls, what="run the CTranslate2 model")

@@ -3,6 +3,7 @@
 import pathlib
 import tempfile
 
+from keras_seq.export._digest import add_onnx_digest, check_file_digest
 from keras_seq.export._exported_model import ExportedModel, check_functional
 from keras_seq.export._process import WORKERS, run_artifact
 from keras_seq.export._requirements import check_package
@@ -12,9 +13,11 @@ from keras_seq.export.targets import (  # noqa: F401  (which register their emit
     _onnx_attention,
     _onnx_layers,
     _onnx_operations,
+    _onnx_quantizers,
     _onnx_recurrent,
 )
 from keras_seq.export.targets._onnx_graph import _onnx_dtype, model_graph
+from keras_seq.generation.generator import Generator
 
 _TOLERANCE = {None: 1e-4, "int8": 0.1}
 _OPSET, _IR_VERSION = 17, 8  # of 2022: runtimes of the last years read it
@@ -84,6 +87,11 @@ class Onnx(ExportTarget):
             raise ValueError(
                 f"`quantization` of to_onnx must be None or 'int8'. Received: {quantization!r}"
             )
+        if isinstance(model, Generator):
+            raise TypeError(
+                "to_onnx exports functional models, and no search. Received: Generator. Export its "
+                "`model`, or the generator with to_litert or to_saved_model."
+            )
         check_functional(model)
         exported = ExportedModel(model, inputs, _TOLERANCE[quantization] if atol is None else atol)
         both = sorted(set(exported.names) & set(exported.output_names))
@@ -123,6 +131,12 @@ class Onnx(ExportTarget):
             from onnxruntime.quantization import QuantType, quantize_dynamic
 
             quantize_dynamic(plain, path, weight_type=QuantType.QInt8)
+
+    def add_digest(self, path):
+        add_onnx_digest(path)
+
+    def check_digest(self, path):
+        check_file_digest(path)
 
     def run(self, exported, path):
         return run_artifact(_RUN, path, exported.calls, what="run the ONNX file")

@@ -1,9 +1,9 @@
 """`GreedySampler`: the likeliest token."""
 
 import keras
-from keras import ops
 
 from keras_seq.generation.samplers.sampler import Sampler
+from keras_seq.layers._largest import largest
 
 
 @keras.saving.register_keras_serializable(package="keras_seq")
@@ -29,9 +29,4 @@ class GreedySampler(Sampler):
     """
 
     def __call__(self, log_probabilities):
-        best = ops.max(log_probabilities, axis=-1, keepdims=True)
-        # The smallest index of the best: `ops.argmax` becomes an operator that LiteRT lacks.
-        ids = ops.arange(log_probabilities.shape[-1], dtype="int32")
-        others = ops.less(log_probabilities, best)
-        tokens = ops.min(ops.where(others, log_probabilities.shape[-1], ids), axis=-1)
-        return tokens, ops.squeeze(best, -1)
+        return largest(log_probabilities)

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_seq.layers._arguments import check_positive
+from keras_seq.layers._largest import largest
 
 
 class Quantizer(keras.layers.Layer):
@@ -55,7 +56,7 @@ class Quantizer(keras.layers.Layer):
             return ops.take(self.codebook, ops.cast(x, "int32"), axis=0)
         x = ops.cast(x, "float32")
         scores = self.scores(x)  # (..., V)
-        ids = ops.cast(ops.argmax(scores, axis=-1), "int32")
+        ids, _ = largest(scores)
         if return_ids:
             return ids
         if training:

@@ -130,6 +130,12 @@ def test_int8_weights_make_the_folder_smaller_and_verify_finds_other_weights(tmp
     generator.model.set_weights([-w for w in generator.model.get_weights()])
     with pytest.raises(ExportError, match="does not agree"):
         verify(tmp_path / "model", generator)
+    weights = tmp_path / "model" / "model.bin"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(ExportError, match="is damaged"):
+        verify(tmp_path / "model", generator)
 
 
 @needs_ctranslate2

@@ -164,6 +164,12 @@ def test_int8_makes_the_file_smaller_and_verify_finds_other_weights(tmp_path):
     model.set_weights([-3 * w for w in model.get_weights()])
     with pytest.raises(ExportError, match="does not agree"):
         verify(tmp_path / "m.onnx", model)
+    path = tmp_path / "m.onnx"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ExportError, match="is damaged"):
+        verify(tmp_path / "m.onnx", model)
 
 
 class Halve(layers.Layer):
