@@ -138,15 +138,11 @@ def prepared_model(
 
 
 def _context_shapes(generator, source_length, batch_size):
-    shapes = {}
-    for name in generator.stepper.context_inputs:
-        shape = list(generator.stepper.graph.inputs[name].shape)
-        if None in shape[1:] and source_length is None:
-            raise ValueError(
-                f"`source_length` of to_litert must be given, because the model's input `{name}` "
-                f"has the open shape {tuple(shape)}."
-            )
-        shapes[name] = (batch_size, *(source_length if d is None else d for d in shape[1:]))
+    """Dict from context input to shape; what the model leaves open stays so without a length."""
     if source_length is not None:
         check_positive("to_litert", source_length=source_length)
-    return shapes
+    inputs = generator.stepper.graph.inputs
+    return {
+        name: (batch_size, *(source_length if d is None else d for d in inputs[name].shape[1:]))
+        for name in generator.stepper.context_inputs
+    }

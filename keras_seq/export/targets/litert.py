@@ -49,10 +49,10 @@ def to_litert(
     stepping or cache; the file appears at `path` only if they agree.
 
     The file of a `Generator` holds the encoder, the generation loop and its state. Its signature
-    `generate` takes the model's context inputs by name, padded on the right to `source_length`, and
-    `prompt` (int32, padded on the right) where `prompt_length` is given. It gives `tokens` (B, N)
-    int32 and `scores` (B,) float32, as `Generator.generate`. Each token must be the one that the
-    model's own call chooses, see `ExportReport`.
+    `generate` takes the model's context inputs by name, of any length, or padded on the right to
+    `source_length`, and `prompt` (int32, padded on the right) where `prompt_length` is given. It
+    gives `tokens` (B, N) int32 and `scores` (B,) float32, as `Generator.generate`. Each token must
+    be the one that the model's own call chooses, see `ExportReport`.
 
     Where the sampler draws (`RandomSampler`, `TopKSampler`, `TopPSampler`, or your own with
     `needs_seed`), `generate` also takes `seed` (2,) int32, for all rows of the call. It draws what
@@ -100,8 +100,9 @@ def to_litert(
             is then written out step by step, which needs `time`.
         representative_data: arrays as `inputs`, like those that the file will be given, a hundred
             rows or more; for `quantize="int8"`, `inputs` if `None`.
-        source_length: generators: S, the width of context inputs whose time the model leaves open;
-            that of a text generator if `None`.
+        source_length: generators: S, the width of context inputs whose time the model leaves open.
+            `None` leaves it open: a client resizes the input to what it has, which is faster where
+            lengths differ (`ResizeInputTensor` in C++; by itself in Python and Kotlin).
         prompt_length: generators: P, the width of the prompt. `None`: the start token begins.
         prompt: generators: (N, P) prompts to compare on, random ones if `None`.
         min_agreement: generators: fraction of the new tokens that must be those of the model's own
@@ -171,8 +172,6 @@ class LiteRT(ExportTarget):
         self._check_requirements()
         if isinstance(model, TextGenerator):
             texts = CarriedTexts(model)
-            if model.source_input is not None and options.get("source_length") is None:
-                options["source_length"] = model.source_length
             options |= {"batch_size": batch_size, "atol": atol, **compared_ids(model, inputs)}
             exported = self.prepare(model.generator, **options)
             exported.texts = texts

@@ -146,6 +146,25 @@ def test_prefill_and_step_share_the_weights_of_generate_and_give_its_tokens(quan
     np.testing.assert_array_equal(np.transpose(columns), generate.generate(prompt)[0][:, 3:9])
 
 
+@pytest.mark.parametrize(
+    "kind", ["gru", pytest.param("lstm", marks=pytest.mark.thorough), "transformer"]
+)
+def test_without_a_length_a_file_takes_sources_of_every_length(kind, tmp_path):
+    made = generator(kind, sampler=RandomSampler())
+    path, options = tmp_path / "m.tflite", {"batch_size": 2, "streaming": True}
+    report = to_litert(made, path, inputs=sources(rows=10, width=9), **options)
+    assert report.inputs == 10 + 8 + 10 + 8  # those of half the width, and both token by token
+    assert "source int32[2, -1]" in report.signatures["generate"]
+    generate = LiteRTGenerator(path)
+    for width in (1, 2, 13):
+        ids = sources(rows=2, width=14)[:, :width]
+        tokens = made.generate(ids, seed=7).tokens
+        np.testing.assert_array_equal(generate.generate({"source": ids}, seed=7)[0], tokens)
+        columns = list(generate.generate({"source": ids}, seed=7, stream=True))
+        np.testing.assert_array_equal(np.transpose(columns), tokens[:, : len(columns)])
+    assert verify(path, made, sources(rows=2, width=5)).agrees
+
+
 def test_beams_are_not_streamed(tmp_path):
     beams = generator("gru", sampler=BeamSampler(2))
     with pytest.raises(ValueError, match="`streaming=True` is not for a generator with BeamS"):
@@ -229,8 +248,6 @@ def test_a_target_input_too_short_for_the_model_s_own_call_is_refused(tmp_path):
 def test_what_cannot_be_exported_is_refused_before_any_work(tmp_path):
     made = generator("gru")
     path = tmp_path / "m.tflite"
-    with pytest.raises(ValueError, match="source_length"):
-        to_litert(made, path)
     with pytest.raises(ValueError, match="fit"):
         to_litert(made, path, source_length=3, inputs=sources(width=7))
     with pytest.raises(ValueError, match=r"\[0, 20\)"):
@@ -239,6 +256,6 @@ def test_what_cannot_be_exported_is_refused_before_any_work(tmp_path):
         to_litert(Generator(hybrid(), max_length=4, end_token=3), path)
     with pytest.raises(ValueError, match="batch_size"):
         to_litert(made, path, source_length=3, batch_size=0)
-    with pytest.raises(ValueError, match="`streaming` of to_litert is not for a Generator"):
-        to_litert(made, path, source_length=3, streaming=True)
+    with pytest.raises(ValueError, match="`time` of to_litert is not for a Generator"):
+        to_litert(made, path, source_length=3, time=3)
     assert not list(tmp_path.iterdir())
