@@ -3,6 +3,12 @@
 from keras_seq.stepping._graph import Call, Enter, Graph
 from keras_seq.stepping._keras_private import input_names
 
+# What stands between ids and a layer of positions, time step for time step.
+_BEFORE_POSITIONS = (
+    "Dropout", "Embedding", "LayerNormalization", "PositionalEmbedding", "RMSNormalization",
+    "ReversibleEmbedding", "SpatialDropout1D",
+)  # fmt: skip
+
 
 def vocabulary_size(model, input_name):
     """The number of ids that `model` knows for an input, or `None` if it does not tell."""
@@ -15,12 +21,13 @@ def vocabulary_size(model, input_name):
 
 
 def positions(model, input_name):
-    """The `sequence_length` of the embedding that reads an input, or `None` if none limits it."""
-    for step in _readers(model, input_name):
+    """The `sequence_length` of the positions that an input gets, or `None` if none limits it."""
+    limits = []
+    for step in _readers(model, input_name, _BEFORE_POSITIONS):
         limit = getattr(step.operation, "sequence_length", None)
         if isinstance(limit, int) and getattr(step.operation, "kind", None) != "none":
-            return limit
-    return None
+            limits.append(limit)
+    return min(limits, default=None)
 
 
 def padding_id(model, input_name):
@@ -33,8 +40,11 @@ def padding_id(model, input_name):
     return None
 
 
-def _readers(model, input_name):
-    """The calls that read an input of a functional model, those in models inside too."""
+def _readers(model, input_name, through=()):
+    """The calls that read an input of a functional model, those in models inside too.
+
+    And those that read what layers of the names `through` make of it.
+    """
     graph = Graph(model)
     keys = {graph.inputs[input_names(model).index(input_name)]}
     for step in graph.steps:
@@ -44,3 +54,5 @@ def _readers(model, input_name):
             keys.add(step.key)
         elif isinstance(step, Call):
             yield step
+            if type(step.operation).__name__ in through:
+                keys.update(step.gives)

@@ -1,7 +1,9 @@
 import keras
 from keras import layers
 
-from keras_seq.stepping._embeddings import vocabulary_size
+from keras_seq import models
+from keras_seq.layers import LearnedPositions
+from keras_seq.stepping._embeddings import positions, vocabulary_size
 from keras_seq.stepping._target_graph import TargetGraph
 from tests.generation.generation_models import hybrid, translator
 
@@ -32,3 +34,13 @@ def test_the_vocabulary_is_found_inside_a_nested_model():
 def test_an_input_without_an_embedding_has_no_vocabulary():
     x = keras.Input((None, 4), name="x")
     assert vocabulary_size(keras.Model(x, layers.Dense(2)(x)), "x") is None
+
+
+def test_the_positions_of_an_input_may_be_added_after_its_embedding():
+    assert positions(models.text_to_image(6, 7, 3, (2, 4), 1, 2, 8), "tokens") == 3 + 2 * 4
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    x = layers.LayerNormalization()(layers.Embedding(5, 4)(tokens))
+    x = LearnedPositions(6)(layers.Dropout(0.1)(x))
+    assert positions(keras.Model(tokens, x), "tokens") == 6
+    x = LearnedPositions(6)(layers.MaxPooling1D(2)(layers.Embedding(5, 4)(tokens)))
+    assert positions(keras.Model(tokens, x), "tokens") is None  # of twice as many tokens

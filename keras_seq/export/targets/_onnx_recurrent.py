@@ -4,7 +4,16 @@ import keras
 import numpy as np
 
 from keras_seq.export.targets._onnx_graph import array_of, register_onnx
-from keras_seq.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, SimpleRNN, SimpleRNNCell
+from keras_seq.layers import (
+    GRU,
+    LSTM,
+    RNN,
+    GRUCell,
+    LearnedInitialState,
+    LSTMCell,
+    SimpleRNN,
+    SimpleRNNCell,
+)
 
 _ACTIVATIONS = {  # the operators' own functions; of hard_sigmoid Keras and ONNX differ
     keras.activations.sigmoid: "Sigmoid",
@@ -184,3 +193,13 @@ def _flipped(graph, x):
     """`x` with axis 1 reversed."""
     begin, end = graph.ints(-1), graph.ints(np.iinfo("int64").min)
     return graph.op("Slice", x, begin, end, graph.ints(1), graph.ints(-1))
+
+
+@register_onnx(LearnedInitialState)
+def emit_learned_initial_state(graph, layer, x):
+    batch = graph.op("Unsqueeze", graph.size(x, 0), graph.ints(0))
+    states = [
+        graph.op("Expand", state, graph.op("Concat", batch, graph.ints(*state.shape), axis=0))
+        for state in layer.states  # (U,) to (B, U)
+    ]
+    return states if isinstance(layer.units, (list, tuple)) else states[0]

@@ -1,8 +1,7 @@
 """Learned biases of relative positions (Raffel et al. 2020, T5)."""
 
-import math
-
 import keras
+import numpy as np
 from keras import ops
 
 from keras_seq.layers._arguments import check_positive
@@ -87,17 +86,21 @@ class RelativePositionBias(PositionScheme):
 
     def buckets(self, distance):
         """(T, S) int32 distances to (T, S) int32 in [0, num_buckets)."""
-        buckets = self.num_buckets // (2 if self.bidirectional else 1)
-        exact = buckets // 2
         size = ops.abs(distance) if self.bidirectional else ops.maximum(distance, 0)
-        # In float32, as T5 does: exact + log(size / exact) / log(max / exact) * (buckets - exact).
-        ratio = ops.log(ops.cast(ops.maximum(size, 1), "float32") / exact)
-        growth = ratio / math.log(self.max_distance / exact) * (buckets - exact)
-        far = ops.minimum(exact + ops.cast(growth, "int32"), buckets - 1)
-        bucket = ops.where(size < exact, size, far)
+        bucket = ops.take(self._bucket_of_size(), ops.minimum(size, self.max_distance), axis=0)
         if self.bidirectional:
-            bucket = bucket + ops.where(distance < 0, buckets, 0)
+            bucket = bucket + ops.where(distance < 0, self.num_buckets // 2, 0)
         return ops.cast(bucket, "int32")
+
+    def _bucket_of_size(self):
+        """(max_distance + 1,) int32, in NumPy: an export to float16 rounds floats of the graph."""
+        buckets = self.num_buckets // (2 if self.bidirectional else 1)
+        exact, size = buckets // 2, np.arange(self.max_distance + 1)
+        # In float32, as T5 does: exact + log(size / exact) / log(max / exact) * (buckets - exact).
+        ratio = np.log(np.maximum(size, 1) / exact).astype("float32")
+        growth = ratio / np.float32(np.log(self.max_distance / exact)) * (buckets - exact)
+        far = np.minimum(exact + growth.astype("int32"), buckets - 1)
+        return np.where(size < exact, size, far).astype("int32")
 
     def get_config(self):
         return {

@@ -29,6 +29,7 @@ def test_an_operation_that_litert_lacks_is_named_with_its_layer(tmp_path):
     assert len(text.splitlines()) == 3 and max(map(len, text.splitlines())) < 160
     assert "`inverse` (InverseError)" in text and ": Erfinv.\n" in text
     assert "export with to_saved_model" in text and "batch_size" not in text
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_open_batch_that_a_loop_of_keras_cannot_take_is_told_to_be_closed(tmp_path):

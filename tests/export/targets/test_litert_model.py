@@ -174,14 +174,6 @@ def test_what_no_layer_can_fuse_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_operators_that_are_not_built_in_are_refused(tmp_path):
-    x = keras.Input((5, 4))
-    model = keras.Model(x, keras.layers.Lambda(lambda t: keras.ops.erfinv(t))(x))
-    with pytest.raises(ExportError, match="rfinv"):
-        to_litert(model, tmp_path / "m.tflite")
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
