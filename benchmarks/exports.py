@@ -18,7 +18,7 @@ model is `Generator.generate` (compiled by XLA) or `predict_on_batch`. "Smaller"
 runtime's float32 file.
 
 Full int8 ("LiteRT int8") is not for loops and masked attention, see `to_litert`: there is none of
-the translators and of the IMDB models.
+the translators and of the IMDB models. It is exported with `atol=100`, the others with the default.
 """
 
 import argparse
@@ -181,8 +181,9 @@ def litert_writers(model, inputs, measured=None):
         "LiteRT float16": writer(quantize="float16"),
         "LiteRT dynamic int8": writer(quantize="dynamic_int8"),
     }
-    if measured is not None:
-        writers["LiteRT int8"] = writer(quantize="int8", representative_data=measured)
+    if measured is not None:  # how good it is says the metric alone
+        full = {"representative_data": measured, "atol": 100.0}
+        writers["LiteRT int8"] = writer(quantize="int8", **full)
     return writers
 
 
