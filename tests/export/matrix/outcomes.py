@@ -13,7 +13,7 @@ SOURCE = 5
 LITERT = {
     "LiteRT": {},
     "LiteRT float16": {"quantize": "float16"},
-    "LiteRT int8": {"quantize": "dynamic_int8"},
+    "LiteRT dynamic int8": {"quantize": "dynamic_int8"},
     "LiteRT streaming": {"streaming": True},
 }
 TARGETS = ("SavedModel", *LITERT, "ONNX", "CTranslate2")
