@@ -1,5 +1,6 @@
-"""Classes of texts, with a model and its tokenizer."""
+"""Classes of texts and of their words, with a model and its tokenizer."""
 
 from keras_seq.classification.text_classifier import TextClassifier
+from keras_seq.classification.text_tagger import TextTagger
 
-__all__ = ["TextClassifier"]
+__all__ = ["TextClassifier", "TextTagger"]

@@ -1,5 +1,8 @@
 """A generator as a function of token ids."""
 
+import itertools
+from typing import NamedTuple
+
 import numpy as np
 from keras import ops
 
@@ -15,9 +18,28 @@ from keras_seq.export._generator_steps import STATE, GeneratorSteps
 from keras_seq.generation._exportable import check_exportable
 from keras_seq.generation.samplers._random_numbers import seed_of_words, seed_words
 from keras_seq.layers._arguments import check_positive
+from keras_seq.stepping._embeddings import positions
 
 _FIRST_SEED = 2**40 + 1  # both words count
 _STREAMED = 8  # calls that are also made token by token
+_PREFILL = "prefill/"  # before the names of their inputs
+_SHORTER = 8  # rows that are also given cut, where the width is open
+
+
+class _Comparison(NamedTuple):
+    """Rows that an artifact is compared on.
+
+    Attributes:
+        inputs: dict of context arrays, N rows each.
+        prompt: (N, P), or `None`.
+        calls: dicts of arrays that hold these rows one after the other; the last may repeat rows.
+        streamed: whether the calls are made token by token.
+    """
+
+    inputs: dict
+    prompt: np.ndarray | None
+    calls: list
+    streamed: bool = False
 
 
 class ExportedGenerator(ExportedFunction):
@@ -25,8 +47,8 @@ class ExportedGenerator(ExportedFunction):
 
     Args:
         model: a `keras_seq.generation.Generator`.
-        shapes: dict from context input name to shape, without open dimensions; `None`: those of
-            the model, with all that it leaves open.
+        shapes: dict from context input name to shape, open dimensions `None`; `None`: those of the
+            model, with all that it leaves open.
         prompt_length: P, or `None` where the start token begins.
         batch_size: B, or `None`: open.
         inputs: context arrays to compare on, dict by name or one array; random ones if `None`.
@@ -65,32 +87,42 @@ class ExportedGenerator(ExportedFunction):
         target_time(model, prompt_length or 1)
         self.prompt_length, self.batch_size = prompt_length, batch_size
         self.shapes = open_shapes(model) if shapes is None else shapes
-        compared = widths(model, inputs) if shapes is None else shapes
-        self.inputs, self.prompt = comparison_inputs(model, compared, prompt_length, inputs, prompt)
-        arrays = dict(self.inputs)
-        if self.prompt is not None:
-            arrays["prompt"] = self.prompt
-        self.count = len(next(iter(arrays.values())))
-        if batch_size is None:
-            rows_of_each = rows_of_calls(self.count)
-        else:
-            begins = range(0, self.count, batch_size)
-            rows_of_each = [
-                np.minimum(np.arange(begin, begin + batch_size), self.count - 1) for begin in begins
-            ]
-        for rows in rows_of_each:
-            self.calls.append({name: value[rows] for name, value in arrays.items()})
-        if self.draws:
-            for number, call in enumerate(self.calls):
-                call["seed"] = seed_words(_FIRST_SEED + number)
-        self.steps, self.streams = None, []  # numbers of the calls that are also streamed
+        is_open = any(None in shape[1:] for shape in self.shapes.values())
+        compared = widths(model, inputs) if is_open else self.shapes
+        inputs, prompt = comparison_inputs(model, compared, prompt_length, inputs, prompt)
+        self._seeds = itertools.count(_FIRST_SEED)
+        self.comparisons = [self._comparison(inputs, prompt)]
+        if is_open:
+            shorter = {name: self._cut(name, value[:_SHORTER]) for name, value in inputs.items()}
+            self.comparisons.append(
+                self._comparison(shorter, None if prompt is None else prompt[:_SHORTER])
+            )
+        self.steps = None
         if streaming:
-            self.steps = GeneratorSteps(model, self._begin, self.calls[0])
-            self.streams = list(range(len(self.calls)))[:_STREAMED]
-            self.calls += [
-                {f"prefill/{name}": value for name, value in self.calls[number].items()}
-                for number in self.streams
-            ]
+            examples = [comparison.calls[0] for comparison in self.comparisons]
+            self.steps = GeneratorSteps(model, self._begin, examples)
+            self.comparisons += list(map(_streamed, self.comparisons))
+        self.calls = [call for comparison in self.comparisons for call in comparison.calls]
+
+    def _comparison(self, inputs, prompt):
+        arrays = dict(inputs) if prompt is None else {**inputs, "prompt": prompt}
+        count, size = len(next(iter(arrays.values()))), self.batch_size
+        if size is None:
+            rows_of_each = rows_of_calls(count)
+        else:
+            begins = range(0, count, size)
+            rows_of_each = [np.minimum(np.arange(i, i + size), count - 1) for i in begins]
+        calls = [{name: value[rows] for name, value in arrays.items()} for rows in rows_of_each]
+        if self.draws:
+            for call in calls:
+                call["seed"] = seed_words(next(self._seeds))
+        return _Comparison(inputs, prompt, calls)
+
+    def _cut(self, name, value):
+        """The first half along the open dimensions."""
+        sizes = zip(self.shapes[name], value.shape, strict=True)
+        halves = [slice(max(1, n // 2) if d is None else n) for d, n in sizes]
+        return value[(slice(None), *halves[1:])]
 
     @property
     def keras_model(self):
@@ -100,6 +132,7 @@ class ExportedGenerator(ExportedFunction):
         generator = self.model
         context = generator.stepper.context_inputs
         padding = {name: generator.source_padding(name) for name in context}
+        longest = {name: self._longest(name) for name in context}
         metadata = {
             "format": 1,
             "kind": "generator",
@@ -108,11 +141,19 @@ class ExportedGenerator(ExportedFunction):
             "pad_token": generator.pad_token,
             "max_length": generator.max_length,
             "padding": {**padding, "prompt": generator.pad_token},
+            "longest": {name: n for name, n in longest.items() if n is not None},
         }
         if self.texts is None:
             return metadata, {}
         source = {"source_input": self.texts.text_generator.source_input}
         return {**metadata, **source, "tokenizers": self.texts.folders}, self.texts.files
+
+    def _longest(self, name):
+        """The largest length of a context input, or `None`."""
+        known = [positions(self.model.model, name)]
+        if self.texts is not None and name == self.texts.text_generator.source_input:
+            known.append(self.texts.text_generator.source_length)
+        return min((n for n in known if n is not None), default=None)
 
     def specs(self):
         inputs = self.model.stepper.graph.inputs
@@ -152,31 +193,29 @@ class ExportedGenerator(ExportedFunction):
         )
         return {"tokens": tokens if "prompt" in inputs else tokens[:, 1:], "scores": scores}
 
-    @property
-    def generate_calls(self):
-        return self.calls[: len(self.calls) - len(self.streams)]
-
     def compare(self, what, outputs):
-        calls = self.generate_calls
-        result = self._compare(what, calls, outputs[: len(calls)])
-        if not self.streams:
-            return result
-        calls, streamed = [calls[number] for number in self.streams], outputs[len(calls) :]
-        whole = [self._whole(*pair) for pair in zip(calls, streamed, strict=True)]
-        steps = self._compare(f"{what}, token by token,", calls, whole)
-        result["largest_difference"] = max(r["largest_difference"] for r in (result, steps))
+        results, outputs = [], iter(outputs)
+        for comparison in self.comparisons:
+            own = list(itertools.islice(outputs, len(comparison.calls)))
+            how = ", token by token," if comparison.streamed else ""
+            results.append(self._compare(what + how, comparison, own))
         counts = ("inputs", "tokens", "tokens_equal", "near_ties")
-        return {**result, **{name: result[name] + steps[name] for name in counts}}
+        return {
+            **results[0],
+            **{name: sum(result[name] for result in results) for name in counts},
+            "largest_difference": max(result["largest_difference"] for result in results),
+        }
 
-    def _compare(self, what, calls, outputs):
-        """Compare the outputs of the first calls with the model's own."""
-        count = min(self.count, sum(map(_rows, calls)))
+    def _compare(self, what, comparison, outputs):
+        inputs, prompt, calls, streamed = comparison
+        if streamed:
+            calls = [_without_prefix(call) for call in calls]
+            outputs = [self._whole(*pair) for pair in zip(calls, outputs, strict=True)]
+        count = len(prompt if prompt is not None else next(iter(inputs.values())))
         tokens, scores = (
             np.concatenate([output[name] for output in outputs])[:count]
             for name in ("tokens", "scores")
         )
-        inputs = {name: value[:count] for name, value in self.inputs.items()}
-        prompt = None if self.prompt is None else self.prompt[:count]
         draws = None
         if self.draws:
             seeds = [call["seed"] for call in calls]
@@ -198,13 +237,29 @@ class ExportedGenerator(ExportedFunction):
         return {**streamed, "tokens": tokens}
 
     def model_latency(self):
-        calls = self.generate_calls
+        calls = self.comparisons[0].calls
         fewest = min(map(_rows, calls))
         return generate_latency(self.model, [call for call in calls if _rows(call) == fewest][:20])
 
 
 def _rows(call):
     return next(len(array) for name, array in call.items() if name != "seed")
+
+
+def _streamed(comparison):
+    """The first calls of a comparison, to be made token by token."""
+    calls = comparison.calls[:_STREAMED]
+    count = sum(map(_rows, calls))
+    return _Comparison(
+        {name: value[:count] for name, value in comparison.inputs.items()},
+        None if comparison.prompt is None else comparison.prompt[:count],
+        [{_PREFILL + name: value for name, value in call.items()} for call in calls],
+        streamed=True,
+    )
+
+
+def _without_prefix(call):
+    return {name.removeprefix(_PREFILL): value for name, value in call.items()}
 
 
 def check_prompt_length(exporter, generator, prompt_length, prompt):

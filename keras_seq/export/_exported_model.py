@@ -49,6 +49,8 @@ class ExportedModel(ExportedFunction):
     ```
     """
 
+    advice = ""  # behind the error where an artifact does not agree
+
     def __init__(self, model, inputs=None, atol=1e-5, shapes=None):
         check_functional(model)
         super().__init__(model, atol)
@@ -118,7 +120,7 @@ class ExportedModel(ExportedFunction):
                 if not difference <= self.atol:
                     raise ExportError(
                         f"{what} does not agree with the Keras model's own call: `{name}` differs "
-                        f"by {difference:.3g} (atol={self.atol:g})."
+                        f"by {difference:.3g} (atol={self.atol:g}).{self.advice}"
                     )
                 largest, values = max(largest, difference), values + want.size
         return {
@@ -166,7 +168,8 @@ def check_functional(model):
         raise TypeError(
             "What is exported must be a functional or built Sequential keras.Model, a "
             "keras_seq.generation.Generator, or as a SavedModel a "
-            "keras_seq.generation.TextGenerator or keras_seq.classification.TextClassifier. "
+            "keras_seq.generation.TextGenerator or keras_seq.classification.TextClassifier or "
+            "TextTagger. "
             f"Received: {type(model).__name__}"
         )
     stateful = [layer.name for layer in layers_of(model) if getattr(layer, "stateful", False)]

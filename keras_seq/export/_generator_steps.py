@@ -22,7 +22,7 @@ class GeneratorSteps:
     Args:
         generator: the `Generator`.
         begin: function of the inputs by name that gives `(context, ids, lengths, seed)`.
-        examples: dict of arrays, inputs of `prefill` in the shapes of the artifact.
+        examples: dicts of arrays, inputs of `prefill`, which differ where dimensions are open.
 
     Raises:
         ValueError: if no token of the search is final before its end.
@@ -35,13 +35,10 @@ class GeneratorSteps:
                 f"{type(generator.sampler).__name__}, with which no token is final before the end."
             )
         self.generator, self.begin = generator, begin
-        state = self._first_state(examples)
-        leaves = [ops.convert_to_tensor(leaf) for leaf in keras.tree.flatten(state)]
-        self.structure = keras.tree.map_structure(lambda _: 0, state)
-        self.specs = {
-            f"{STATE}{i}": (tuple(leaf.shape), keras.backend.standardize_dtype(leaf.dtype))
-            for i, leaf in enumerate(leaves)
-        }
+        states = [self._first_state(example) for example in examples]
+        self.structure = keras.tree.map_structure(lambda _: 0, states[0])
+        leaves = zip(*map(keras.tree.flatten, states), strict=True)
+        self.specs = {f"{STATE}{i}": _spec(each) for i, each in enumerate(leaves)}
 
     def prefill(self, **inputs):
         fixed, variables = self._read_prompts(*self._first_state(inputs))
@@ -91,3 +88,11 @@ class GeneratorSteps:
 
     def _named(self, leaves, first=0):
         return {f"{STATE}{first + i}": leaf for i, leaf in enumerate(leaves)}
+
+
+def _spec(leaves):
+    """`(shape, dtype)` of a state, from examples of it; dimensions that differ are open."""
+    leaves = [ops.convert_to_tensor(leaf) for leaf in leaves]
+    shapes = zip(*(leaf.shape for leaf in leaves), strict=True)
+    shape = tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in shapes)
+    return shape, keras.backend.standardize_dtype(leaves[0].dtype)

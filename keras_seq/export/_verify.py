@@ -16,18 +16,19 @@ def verify(
 
     Args:
         path: of an artifact of `to_litert`, `to_saved_model` or another registered target.
-        model: the `Generator`, `keras.Model`, `TextGenerator` or `TextClassifier` that was
-            exported.
+        model: the `Generator`, `keras.Model`, `TextGenerator`, `TextClassifier` or `TextTagger`
+            that was exported.
         inputs: what to compare on: arrays, by name or one alone, of shapes that a LiteRT file
-            takes; a list of strings for a `TextGenerator` or `TextClassifier`. If `None` random
-            ones, with edges, see the export.
+            takes; a list of strings for what takes strings. If `None` random ones, with edges, see
+            the export.
         prompt: (N, P) prompts, of a generator that takes them.
         max_length: that of the export, for a LiteRT file with `streaming=True`.
         atol: tolerance, see the export; the export's own if `None`.
         target: name of the registered target; found from the artifact if `None`.
         metric: function of outputs on all of `inputs`, which gives a number: of a dict from output
-            name to array (a `TextClassifier`'s `probabilities` and `classes`, a `TextGenerator`'s
-            list `text`). It is computed for the model and the artifact: what int8 weights cost.
+            name to array (a `TextClassifier`'s `probabilities` and `classes`; of a `TextTagger`
+            lists of them, an array a text; a `TextGenerator`'s list `text`). It is computed for the
+            model and the artifact: what int8 weights cost.
 
     Returns:
         `ExportReport`.

@@ -97,7 +97,9 @@ class LiteRTGenerator:
             if text.startswith(shown) and len(text) > len(shown) and not text.endswith("\ufffd"):
                 yield text[len(shown) :]
                 shown = text
-        yield self.detokenize(tokens, len(prompt))[len(shown) :]
+        rest = self.detokenize(tokens, len(prompt))[len(shown) :]
+        if rest:
+            yield rest
 
     def generate(self, inputs, seed=None, stream=False):
         """From ids to ids.
@@ -116,23 +118,20 @@ class LiteRTGenerator:
         Raises:
             ValueError: if an input is missing, unknown, or does not fit the file.
         """
-        arrays = self._arrays(inputs)
-        count, size = len(next(iter(arrays.values()))), self.batch_size
+        count, batches = self._batches(inputs)
         if stream:
-            return self._stream(arrays, self._seed(seed, 0))
-        parts = []
-        for begin in range(0, count, size):
-            rows = np.minimum(np.arange(begin, begin + size), count - 1)
-            batch = {name: array[rows] for name, array in arrays.items()}
-            parts.append(self._run(**batch, **self._seed(seed, begin)))
+            return self._stream(count, batches, self._seed(seed, 0))
+        parts = [
+            self._run(**batch, **self._seed(seed, number * self.batch_size))
+            for number, batch in enumerate(batches)
+        ]
         tokens, scores = (
             np.concatenate([part[name] for part in parts])[:count] for name in ("tokens", "scores")
         )
         return tokens, scores
 
-    def _stream(self, arrays, seed):
+    def _stream(self, count, batches, seed):
         """An iterator of (N,) ids; arguments are checked before its first."""
-        count = len(next(iter(arrays.values())))
         if count > self.batch_size:
             raise ValueError(
                 f"`inputs` must have at most {self.batch_size} rows with `stream=True`, as many as "
@@ -144,11 +143,10 @@ class LiteRTGenerator:
                 "`to_litert(..., streaming=True)`."
             )
         (prefill, _), (step, _) = self._file.function("prefill"), self._file.function("step")
-        rows = np.minimum(np.arange(self.batch_size), count - 1)
-        arrays = {name: array[rows] for name, array in arrays.items()}
+        (batch,) = batches
 
         def columns():
-            outputs, state = prefill(**arrays, **seed), {}
+            outputs, state = prefill(**batch, **seed), {}
             while True:
                 yield outputs["token"][:count]
                 if outputs["finished"].all():
@@ -194,30 +192,44 @@ class LiteRTGenerator:
             seed = _batch_seed(seed, begin)
         return {"seed": np.array([seed % 2**32, seed >> 32], "uint32").view("int32")}
 
-    def _arrays(self, inputs):
-        """Arrays of the shapes that the file takes, but for the rows."""
+    def _batches(self, inputs):
+        """`(N, batches)`: dicts of arrays of the shapes that the file takes; the last repeats rows.
+
+        Where a length is open, it is that of a batch's longest row.
+        """
         needed = set(self._inputs) - {"seed"}
-        if set(inputs) != needed:
+        counts = {name: len(rows) for name, rows in inputs.items()}
+        if set(counts) != needed or len(set(counts.values())) != 1 or not min(counts.values()):
             raise ValueError(
-                f"`inputs` must hold {sorted(needed)} by name. Received: {sorted(inputs)}"
+                f"`inputs` must hold {sorted(needed)} by name, of equal numbers of rows. "
+                f"Received: {counts}"
             )
-        arrays = {}
-        for name, value in inputs.items():
-            details = dict(self._inputs[name])
-            shape = [int(n) for n in details["shape_signature"]]
-            if len(shape) == 2 and np.issubdtype(details["dtype"], np.integer):
-                value = self._padded(name, value, shape[1])
-            details["shape_signature"] = [-1, *shape[1:]]
-            arrays[name] = checked(name, value, details)
-        return arrays
+        count, size = next(iter(counts.values())), self.batch_size
+        batches = []
+        for begin in range(0, count, size):
+            places = np.minimum(np.arange(begin, begin + size), count - 1)
+            batches.append(
+                {name: self._array(name, [x[i] for i in places]) for name, x in inputs.items()}
+            )
+        return count, batches
+
+    def _array(self, name, rows):
+        """An input for B rows."""
+        details = self._inputs[name]
+        shape = [int(n) for n in details["shape_signature"]]
+        if len(shape) == 2 and np.issubdtype(details["dtype"], np.integer):
+            rows = self._padded(name, rows, shape[1])
+        return checked(name, rows, details)
 
     def _padded(self, name, rows, width):
-        """(N, width) ids."""
-        longest = max(map(len, rows), default=0)
-        if longest > width:
-            raise ValueError(f"`{name}` must have at most {width} ids a row. Received: {longest}")
+        """(B, width) ids, or as wide as the longest row where the width is open, -1."""
+        longest = max(map(len, rows))
+        limits = [self._metadata.get("longest", {}).get(name), width if width >= 0 else None]
+        limit = min((n for n in limits if n is not None), default=longest)
+        if longest > limit:
+            raise ValueError(f"`{name}` must have at most {limit} ids a row. Received: {longest}")
         pads = self._metadata.get("padding", {})
-        padded = np.full((len(rows), width), pads.get(name, 0), "int32")
+        padded = np.full((len(rows), max(width, longest, 1)), pads.get(name, 0), "int32")
         for row, ids in zip(padded, rows, strict=True):
             row[: len(ids)] = ids
         return padded

@@ -62,9 +62,8 @@ def test_a_text_comes_in_pieces_as_its_tokens_are_chosen(translator):
     translate, path = translator
     generate = LiteRTGenerator(path)
     for text in TEXTS:
-        pieces = generate(text, stream=True)
-        assert next(pieces) and len(list(pieces)) > 1
-        assert "".join(generate(text, stream=True)) == translate(text)
+        pieces = list(generate(text, stream=True))
+        assert len(pieces) > 1 and all(pieces) and "".join(pieces) == translate(text)
     with pytest.raises(ValueError, match="`texts` must be one string with `stream=True`"):
         generate(TEXTS, stream=True)
 

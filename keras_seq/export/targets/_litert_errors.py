@@ -4,7 +4,10 @@ import re
 
 # Of a line with an error: the operation, and the scopes of names that it stands in.
 _OPERATION = re.compile(r'fused\["(\w+):", "([^"@]+)@.*error: ')
-_OPEN = "Give `time` and `batch_size`: of fixed shapes LiteRT can express more. Or write"
+_OPEN = (
+    "Give `batch_size` and `time` (of a generator `source_length`): of fixed shapes LiteRT can "
+    "express more. Or write"
+)
 
 
 def conversion_error(failure, layers, open_shapes):

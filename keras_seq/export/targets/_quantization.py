@@ -24,6 +24,7 @@ QUANTIZATIONS = {
     None: Quantization(1e-5, 0.0, 1.0, 4),
     "float16": Quantization(1e-2, 0.02, 0.9, 4),
     "dynamic_int8": Quantization(0.1, 0.25, 0.5, 1),
+    "int8": Quantization(0.2, float("nan"), 1.0, 1),  # of models, not of generators
 }
 _SCORE_TOLERANCE = 1e-3  # of a whole sequence, for rounding alone
 

@@ -4,26 +4,24 @@ import importlib.util
 
 from keras_seq.export._carried_texts import CarriedTexts, compared_ids
 from keras_seq.export._digest import add_file_digest, check_file_digest
-from keras_seq.export._exported_generator import ExportedGenerator, check_prompt_length
-from keras_seq.export._exported_model import ExportedModel, check_functional
+from keras_seq.export._exported_model import ExportedModel
 from keras_seq.export._exported_stream import ExportedStream
 from keras_seq.export._float32 import in_float32
 from keras_seq.export._model_call import ModelCall
-from keras_seq.export._model_inputs import model_shapes
 from keras_seq.export._process import WORKERS, run_artifact
 from keras_seq.export._requirements import check_tensorflow
 from keras_seq.export._target import ExportTarget, export_to, register_target
 from keras_seq.export.report import ExportError
 from keras_seq.export.targets._litert_conversion import check_ops, convert
-from keras_seq.export.targets._quantization import checked_quantization, score_tolerance
-from keras_seq.generation.generator import Generator
+from keras_seq.export.targets._litert_functions import (
+    check_kind,
+    exported_generator,
+    prepared_generator,
+    prepared_model,
+)
+from keras_seq.export.targets._quantization import checked_quantization
 from keras_seq.generation.text_generator import TextGenerator
-from keras_seq.layers._arguments import check_positive
 from keras_seq.runtime._metadata import add_metadata, read_metadata
-
-_OF_BOTH = ("quantize", "streaming")
-_OF_GENERATORS = ("source_length", "prompt_length", "prompt", "min_agreement")
-_OF_MODELS = ("time", "max_length", "recurrence")
 
 
 def to_litert(
@@ -34,6 +32,7 @@ def to_litert(
     batch_size=1,
     atol=None,
     quantize=None,
+    representative_data=None,
     source_length=None,
     prompt_length=None,
     prompt=None,
@@ -50,10 +49,10 @@ def to_litert(
     stepping or cache; the file appears at `path` only if they agree.
 
     The file of a `Generator` holds the encoder, the generation loop and its state. Its signature
-    `generate` takes the model's context inputs by name, padded on the right to `source_length`, and
-    `prompt` (int32, padded on the right) where `prompt_length` is given. It gives `tokens` (B, N)
-    int32 and `scores` (B,) float32, as `Generator.generate`. Each token must be the one that the
-    model's own call chooses, see `ExportReport`.
+    `generate` takes the model's context inputs by name, of any length, or padded on the right to
+    `source_length`, and `prompt` (int32, padded on the right) where `prompt_length` is given. It
+    gives `tokens` (B, N) int32 and `scores` (B,) float32, as `Generator.generate`. Each token must
+    be the one that the model's own call chooses, see `ExportReport`.
 
     Where the sampler draws (`RandomSampler`, `TopKSampler`, `TopPSampler`, or your own with
     `needs_seed`), `generate` also takes `seed` (2,) int32, for all rows of the call. It draws what
@@ -91,13 +90,19 @@ def to_litert(
         atol: tolerance of scores (natural logarithms) of a generator, if `None` 1e-3, and 0.02 a
             token more with float16, 0.25 with int8 weights; of a model's outputs, relative to an
             output's largest number where that is above 1, if `None` 1e-5, with float16 0.01, with
-            int8 weights 0.1.
+            int8 weights 0.1, with int8 activations, too, 0.2.
         quantize: `None` leaves float32. `"float16"` halves the file; LiteRT computes in float32.
             `"dynamic_int8"` makes large weights 8 bits wide and the file about a quarter, and
-            quantizes activations as they come. There is no full integer quantization: of LSTMs
-            TFLite's converter makes none that runs and is right.
-        source_length: generators: S, the width of context inputs whose time the model leaves open;
-            that of a text generator if `None`.
+            quantizes activations as they come: the choice for CPUs. `"int8"`, of models without
+            loops, makes activations 8 bits wide, too, in ranges that are measured on
+            `representative_data`: for accelerators that compute with integers alone. Inputs and
+            outputs stay as they are, and so do operators that have no such form. A recurrent layer
+            is then written out step by step, which needs `time`.
+        representative_data: arrays as `inputs`, like those that the file will be given, a hundred
+            rows or more; for `quantize="int8"`, `inputs` if `None`.
+        source_length: generators: S, the width of context inputs whose time the model leaves open.
+            `None` leaves it open: a client resizes the input to what it has, which is faster where
+            lengths differ (`ResizeInputTensor` in C++; by itself in Python and Kotlin).
         prompt_length: generators: P, the width of the prompt. `None`: the start token begins.
         prompt: generators: (N, P) prompts to compare on, random ones if `None`.
         min_agreement: generators: fraction of the new tokens that must be those of the model's own
@@ -145,6 +150,7 @@ def to_litert(
         "batch_size": batch_size,
         "atol": atol,
         "quantize": quantize,
+        "representative_data": representative_data,
         "source_length": source_length,
         "prompt_length": prompt_length,
         "prompt": prompt,
@@ -166,17 +172,15 @@ class LiteRT(ExportTarget):
         self._check_requirements()
         if isinstance(model, TextGenerator):
             texts = CarriedTexts(model)
-            if model.source_input is not None and options.get("source_length") is None:
-                options["source_length"] = model.source_length
             options |= {"batch_size": batch_size, "atol": atol, **compared_ids(model, inputs)}
             exported = self.prepare(model.generator, **options)
             exported.texts = texts
             return exported
-        kind = _check_kind(model, options)
+        kind = check_kind(model, options)
         model = in_float32(model)
         if kind == "generator":
-            return _prepared_generator(model, inputs, batch_size, atol, **options)
-        return _prepared_model(model, inputs, batch_size, atol, **options)
+            return prepared_generator(model, inputs, batch_size, atol, **options)
+        return prepared_model(model, inputs, batch_size, atol, **options)
 
     def prepare_existing(
         self, path, model, inputs=None, prompt=None, max_length=None, atol=None, min_agreement=None
@@ -187,7 +191,7 @@ class LiteRT(ExportTarget):
             options |= compared_ids(model, inputs)
             return self.prepare_existing(path, model.generator, **options)
         given = {"prompt": prompt, "max_length": max_length, "min_agreement": min_agreement}
-        kind = _check_kind(model, {name: v for name, v in given.items() if v is not None})
+        kind = check_kind(model, {name: v for name, v in given.items() if v is not None})
         model = in_float32(model)
         facts = run_artifact(_RUN, path, [], what="read the LiteRT file").facts
         specs = {name: (tuple(shape), dtype) for name, (shape, dtype) in facts["inputs"].items()}
@@ -209,7 +213,7 @@ class LiteRT(ExportTarget):
             length = shapes.pop("prompt", (None, None))[1]
             _check_names(path, shapes, model.stepper.context_inputs)
             arguments = model, shapes, length, batch_size, inputs, prompt, atol, facts["quantize"]
-            return _exported_generator(*arguments, min_agreement, "prefill" in facts["signatures"])
+            return exported_generator(*arguments, min_agreement, "prefill" in facts["signatures"])
         names = ModelCall(model).names
         atol = checked_quantization(facts["quantize"]).atol if atol is None else atol
         states = {name: spec for name, spec in specs.items() if name not in names}
@@ -257,116 +261,9 @@ _RUN = WORKERS / "run_litert.py"
 register_target("litert", LiteRT())
 
 
-def _check_kind(model, options):
-    """Whether a "generator" or a "model" is exported; the options are for its kind."""
-    kind = "generator" if isinstance(model, Generator) else "model"
-    if kind == "model":
-        check_functional(model)
-    known, other = (_OF_GENERATORS, _OF_MODELS)[:: 1 if kind == "generator" else -1]
-    for name, value in options.items():
-        if name not in known + other + _OF_BOTH:
-            raise TypeError(f"to_litert has no argument `{name}`.")
-        if name in other and value is not None and value is not False:
-            raise ValueError(
-                f"`{name}` of to_litert is not for a {type(model).__name__}. "
-                f"Received: {name}={value!r}"
-            )
-    return kind
-
-
 def _check_names(path, shapes, names):
     if set(shapes) != set(names):
         raise ExportError(
             f"The LiteRT file {str(path)!r} takes the inputs {sorted(shapes)}, and the model "
             f"{sorted(names)}: it was not exported from this model."
         )
-
-
-def _prepared_generator(
-    generator,
-    inputs,
-    batch_size,
-    atol,
-    quantize=None,
-    source_length=None,
-    prompt_length=None,
-    prompt=None,
-    min_agreement=None,
-    streaming=False,
-    **_,
-):
-    checked_quantization(quantize)
-    check_positive("to_litert", batch_size=batch_size)
-    shapes = _context_shapes(generator, source_length, batch_size)
-    check_prompt_length("to_litert", generator, prompt_length, prompt)
-    arguments = generator, shapes, prompt_length, batch_size, inputs, prompt, atol, quantize
-    exported = _exported_generator(*arguments, min_agreement, streaming)
-    exported.options = {"quantize": quantize}
-    return exported
-
-
-def _exported_generator(
-    generator,
-    shapes,
-    prompt_length,
-    batch_size,
-    inputs,
-    prompt,
-    atol,
-    quantize,
-    min_agreement,
-    streaming,
-):
-    """`ExportedGenerator` with the tolerances of a quantization, where none are given."""
-    if atol is None:
-        atol = score_tolerance(quantize, generator.max_length)
-    if min_agreement is None:
-        min_agreement = checked_quantization(quantize).min_agreement
-    arguments = generator, shapes, prompt_length, batch_size, inputs, prompt, atol
-    return ExportedGenerator(*arguments, min_agreement, streaming)
-
-
-def _prepared_model(
-    model,
-    inputs,
-    batch_size,
-    atol,
-    quantize=None,
-    time=None,
-    streaming=False,
-    max_length=None,
-    recurrence=None,
-    **_,
-):
-    sizes = {"time": time, "batch_size": batch_size, "max_length": max_length}
-    check_positive("to_litert", **{name: size for name, size in sizes.items() if size is not None})
-    quantization = checked_quantization(quantize)
-    whole = isinstance(recurrence, int) and not isinstance(recurrence, bool) and recurrence > 0
-    if not whole and recurrence not in (None, "loop", "fused"):
-        raise ValueError(
-            "`recurrence` of to_litert must be None, 'loop', 'fused' or the number of time steps "
-            f"an iteration of the loop, an int of at least 1. Received: {recurrence!r}"
-        )
-    atol = quantization.atol if atol is None else atol
-    shapes = model_shapes(ModelCall(model), time, batch_size)
-    if streaming:
-        exported = ExportedStream(model, inputs, atol, shapes, max_length)
-    else:
-        exported = ExportedModel(model, inputs, atol, shapes)
-    exported.options = {"quantize": quantize, "recurrence": recurrence}
-    return exported
-
-
-def _context_shapes(generator, source_length, batch_size):
-    shapes = {}
-    for name in generator.stepper.context_inputs:
-        shape = list(generator.stepper.graph.inputs[name].shape)
-        if None in shape[1:] and source_length is None:
-            raise ValueError(
-                f"`source_length` of to_litert must be given, because the model's input `{name}` "
-                f"has the open shape {tuple(shape)}."
-            )
-        shapes[name] = (batch_size, *(source_length if d is None else d for d in shape[1:]))
-    if source_length is not None:
-        check_positive("to_litert", source_length=source_length)
-    return shapes

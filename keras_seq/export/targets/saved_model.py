@@ -2,13 +2,13 @@
 
 import contextlib
 
-from keras_seq.classification.text_classifier import TextClassifier
+from keras_seq.classification import TextClassifier, TextTagger
 from keras_seq.export._digest import (
     LIST_OF_SAVED_MODEL,
     add_folder_digests,
     check_folder_digests,
 )
-from keras_seq.export._exported_classifier import ExportedClassifier
+from keras_seq.export._exported_classifier import ExportedClassifier, ExportedTagger
 from keras_seq.export._exported_generator import ExportedGenerator, check_prompt_length
 from keras_seq.export._exported_model import ExportedModel, check_functional
 from keras_seq.export._exported_texts import ExportedTexts
@@ -43,12 +43,14 @@ def to_saved_model(
     |---|---|---|
     | a `TextGenerator` | `texts` (B,) strings | `text` (B,), `tokens` (B, N) int32, `scores` (B,) |
     | a `TextClassifier` | `texts` (B,) strings | `probabilities` (B, C), `classes` (B,) strings |
+    | a `TextTagger` | `texts` (B,) strings | `probabilities` (B, T, C), `classes` (B, T) strings |
     | a `Generator` | its context by name, `prompt` (B, P), `seed` (2,) | `tokens`, `scores` |
     | a functional model | its inputs by name | its outputs by name |
 
     B, and every dimension that the model leaves open, are open. Of a `TextGenerator`, tokenizers,
     encoder and generation loop are inside, of a `Generator` the last two, with `tokens` as
-    `Generator.generate` gives them; of a `TextClassifier` its tokenizer, model and class names.
+    `Generator.generate` gives them; of a `TextClassifier` or `TextTagger` its tokenizer, model and
+    class names. What a tagger gives is padded on the right, with 0 and empty strings.
     `seed`, of a sampler that draws, is that of `to_litert`. An empty text is an error of the call,
     and so is one longer than the text generator's `source_length`, or than the classifier's
     `sequence_length` where its `too_long` is `"error"`; else it is cut as the classifier cuts it.
@@ -66,13 +68,13 @@ def to_saved_model(
 
     Args:
         model: a `keras_seq.generation.TextGenerator` or `Generator`, a
-            `keras_seq.classification.TextClassifier`, or a functional or built Sequential
-            `keras.Model`.
+            `keras_seq.classification.TextClassifier` or `TextTagger`, or a functional or built
+            Sequential `keras.Model`.
         path: of the folder, by convention `NAME/VERSION`. A SavedModel that exists there is
             replaced; a symbolic link is followed.
-        texts: of a text generator or classifier: list of strings to compare on; random texts from
-            the tokenizer's vocabulary if `None`, one of a single token and one of as many as are
-            allowed among them.
+        texts: of what takes texts: list of strings to compare on; random texts from the tokenizer's
+            vocabulary if `None`, one of a single token and one of as many as are allowed among
+            them.
         inputs: of the others: arrays to compare on, a dict by name or one array; random ones if
             `None`, of a model also a single step, the most that it has positions for, and a row
             that is padding but for its first id.
@@ -88,7 +90,7 @@ def to_saved_model(
         `ExportReport`.
 
     Raises:
-        TypeError: if `model` is none of the four, or its tokenizer is Python code.
+        TypeError: if `model` is none of these, or its tokenizer is Python code.
         TypeError, ValueError: if an argument is for another kind of model, `prompt_length` is
             missing, or what is compared on does not fit.
         ExportError: if the folder cannot be written, loaded or run, or does not agree with the
@@ -149,7 +151,8 @@ class SavedModel(ExportTarget):
         given = {"texts": texts, "inputs": inputs, "prompt_length": prompt_length, "prompt": prompt}
         _check_arguments(kind, model, given)
         if kind == "classifier":
-            return ExportedClassifier(model, texts, _TOLERANCE if atol is None else atol)
+            exported = ExportedTagger if isinstance(model, TextTagger) else ExportedClassifier
+            return exported(model, texts, _TOLERANCE if atol is None else atol)
         if kind == "texts":
             return ExportedTexts(model, texts, _SCORE_TOLERANCE if atol is None else atol)
         if kind == "model":
@@ -215,7 +218,7 @@ def _kind(model):
     """What is exported: "texts", a "classifier", a "generator" or a "model"."""
     if isinstance(model, TextGenerator):
         return "texts"
-    if isinstance(model, TextClassifier):
+    if isinstance(model, (TextClassifier, TextTagger)):
         return "classifier"
     if isinstance(model, Generator):
         return "generator"

@@ -7,6 +7,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 FEW_STATES = 4
+_COMPUTE = {"FULLY_CONNECTED", "BATCH_MATMUL", "CONV_2D", "ADD", "MUL"}
 
 
 def read_file(content):
@@ -20,13 +21,19 @@ def read_file(content):
         for c in model.operatorCodes
     ]
     ops = collections.Counter(names[op.opcodeIndex] for g in model.subgraphs for op in g.operators)
-    return ops, _quantization(model)
+    return ops, _quantization(model, names)
 
 
-def _quantization(model):
+def _quantization(model, names):
     types = {tensor.type for g in model.subgraphs for tensor in g.tensors}
     if schema.TensorType.INT8 in types:
-        return "dynamic_int8"
+        computed = {
+            g.tensors[op.outputs[0]].type
+            for g in model.subgraphs
+            for op in g.operators
+            if names[op.opcodeIndex] in _COMPUTE
+        }
+        return "int8" if schema.TensorType.INT8 in computed else "dynamic_int8"
     return "float16" if schema.TensorType.FLOAT16 in types else None
 
 

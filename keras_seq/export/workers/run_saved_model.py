@@ -45,8 +45,13 @@ def spec(specs):
 def array(tensor):
     """What NumPy's files hold: strings as JSON, 16-bit floats that NumPy lacks as float32."""
     if tensor.dtype == tf.string:
-        return np.array(json.dumps([text.decode("utf-8") for text in tensor.numpy().tolist()]))
+        return np.array(json.dumps(decoded(tensor.numpy().tolist())))
     return (tf.cast(tensor, tf.float32) if tensor.dtype == tf.bfloat16 else tensor).numpy()
+
+
+def decoded(strings):
+    """A nested list of strings."""
+    return strings.decode("utf-8") if isinstance(strings, bytes) else list(map(decoded, strings))
 
 
 def line(serve):

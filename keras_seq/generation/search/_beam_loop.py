@@ -73,9 +73,8 @@ def beam_loop(sampler, generator, start):
     """Search with the hooks of a `BeamSampler`; arguments and result as `SearchStrategy.search`."""
     beams = sampler.num_beams
     batch, total = ops.shape(start.tokens)[0], start.tokens.shape[1]
-    rows = ops.floor_divide(ops.arange(batch * beams, dtype="int32"), beams)
     fixed = start.tokens.shape[0]  # B, or `None`
-    state = keras.tree.map_structure(lambda x: _take_rows(x, rows, fixed), start.state)
+    state = keras.tree.map_structure(lambda x: _repeat_rows(x, beams, fixed), start.state)
     context = state["context"]  # the loop reads it and does not change it
     # At least one, where processors may leave a beam without candidates.
     max_ends = max(len(generator.end_tokens), bool(generator.logits_processors))
@@ -238,10 +237,26 @@ def _is_done(sampler, start, i, selection, ranks):
     return ops.logical_or(done, dominated)
 
 
+def _repeat_rows(x, times, batch):
+    """(B, ...) to (B * times, ...), each row `times` times; a shared leaf stays.
+
+    Of a state that begins with zeros XLA makes no constant then, as it does of rows that are taken.
+    """
+    if _is_shared(x, batch):
+        return x
+    rows, *rest = ops.shape(x)
+    x = ops.broadcast_to(ops.expand_dims(x, 1), (rows, times, *rest))
+    return ops.reshape(x, (rows * times, *rest))
+
+
 def _take_rows(x, rows, batch):
-    """`x[rows]`; a leaf that is the same for all rows, a position or the one row of a table, stays.
+    """`x[rows]`; a shared leaf stays."""
+    return x if _is_shared(x, batch) else ops.take(x, rows, axis=0)
+
+
+def _is_shared(x, batch):
+    """Whether a leaf is the same for all rows: a position, or the one row of a table.
 
     `batch` is the static number of rows, or `None`.
     """
-    shared = not len(x.shape) or (x.shape[0] == 1 and batch != 1)
-    return x if shared else ops.take(x, rows, axis=0)
+    return not len(x.shape) or (x.shape[0] == 1 and batch != 1)

@@ -8,8 +8,6 @@ from keras_seq.generation import Generator
 from tests.export.matrix.instances import PROMPT, TIME
 from tests.export.matrix.refusals import refusal
 
-SOURCE = 5
-
 LITERT = {
     "LiteRT": {},
     "LiteRT float16": {"quantize": "float16"},
@@ -30,8 +28,6 @@ def exported(made, target, path):
     options = {"prompt_length": PROMPT} if generates and not context else {}
     if target == "SavedModel":
         return export.to_saved_model(made, path, **options)
-    if any(None in made.stepper.graph.inputs[name].shape[1:] for name in context):
-        options["source_length"] = SOURCE
     if target == "LiteRT streaming" and not generates:
         options["max_length"] = TIME
     return export.to_litert(made, path, **LITERT[target], **options)

@@ -11,6 +11,7 @@ from keras_seq.export import ExportError, to_litert, verify
 from keras_seq.generation import (
     BeamSampler,
     Generator,
+    GreedySampler,
     RandomSampler,
     TopK,
     TopKSampler,
@@ -89,6 +90,29 @@ def test_a_seed_draws_in_litert_what_it_draws_in_keras(sampler, tmp_path):
         verify(path, generator("gru"))
 
 
+SAMPLERS = [GreedySampler(), BeamSampler(3), RandomSampler(), TopKSampler(5), TopPSampler(0.9)]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", ["gru", "lstm", "transformer", "a prompt alone"])
+@pytest.mark.parametrize(
+    "sampler", SAMPLERS, ids=lambda s: s if s == "greedy" else type(s).__name__
+)
+def test_a_hundred_inputs_agree_token_for_token(kind, sampler, tmp_path):
+    options = {"streaming": not isinstance(sampler, BeamSampler)}
+    if kind == "a prompt alone":
+        made = Generator(hybrid(), max_length=8, end_token=3, sampler=sampler)
+        rng = np.random.default_rng(0)
+        prompt = [rng.integers(4, 20, size=1 + i % 6).tolist() for i in range(100)]
+        options |= {"prompt_length": 6, "prompt": prompt}
+    else:
+        made = generator(kind, sampler=sampler)
+        options |= {"source_length": 9, "inputs": sources(rows=100, width=9)}
+    report = to_litert(made, tmp_path / "m.tflite", **options)
+    assert report.inputs == 100 + 8 * options["streaming"]
+    assert report.tokens_equal == report.tokens and report.near_ties == 0
+
+
 def test_drawing_goes_on_from_prompts_of_any_length_and_without_a_context(tmp_path):
     made = Generator(hybrid(), max_length=5, end_token=3, sampler="random", repetition_penalty=1.2)
     prompt = [[4, 5, 6, 7], [9, 0, 0, 0], [8, 11, 0, 0]]
@@ -111,15 +135,34 @@ def test_a_hybrid_written_by_hand_exports_with_no_extra_code(tmp_path):
 def test_prefill_and_step_share_the_weights_of_generate_and_give_its_tokens(quantize, tmp_path):
     keras.utils.set_random_seed(0)
     sizes = {"num_layers": 2, "num_heads": 2, "hidden_dim": 64}
-    made = Generator(keras_seq.models.decoder_only_transformer(800, **sizes), max_length=6)
+    made = Generator(keras_seq.models.decoder_only_transformer(4000, **sizes), max_length=6)
     options = {"prompt_length": 5, "quantize": quantize}
     alone = to_litert(made, tmp_path / "alone.tflite", **options)
     report = to_litert(made, tmp_path / "m.tflite", streaming=True, **options)
-    assert report.agrees and report.size < 1.5 * alone.size
+    assert report.agrees and report.size < alone.size + 4000 * 64  # the embedding, in int8
     assert "states (" in report.signatures["step"] and "latency of step" in str(report)
     generate, prompt = LiteRTGenerator(tmp_path / "m.tflite"), {"prompt": [[7, 8, 9]]}
     columns = list(generate.generate(prompt, stream=True))
     np.testing.assert_array_equal(np.transpose(columns), generate.generate(prompt)[0][:, 3:9])
+
+
+@pytest.mark.parametrize(
+    "kind", ["gru", pytest.param("lstm", marks=pytest.mark.thorough), "transformer"]
+)
+def test_without_a_length_a_file_takes_sources_of_every_length(kind, tmp_path):
+    made = generator(kind, sampler=RandomSampler())
+    path, options = tmp_path / "m.tflite", {"batch_size": 2, "streaming": True}
+    report = to_litert(made, path, inputs=sources(rows=10, width=9), **options)
+    assert report.inputs == 10 + 8 + 10 + 8  # those of half the width, and both token by token
+    assert "source int32[2, -1]" in report.signatures["generate"]
+    generate = LiteRTGenerator(path)
+    for width in (1, 2, 13):
+        ids = sources(rows=2, width=14)[:, :width]
+        tokens = made.generate(ids, seed=7).tokens
+        np.testing.assert_array_equal(generate.generate({"source": ids}, seed=7)[0], tokens)
+        columns = list(generate.generate({"source": ids}, seed=7, stream=True))
+        np.testing.assert_array_equal(np.transpose(columns), tokens[:, : len(columns)])
+    assert verify(path, made, sources(rows=2, width=5)).agrees
 
 
 def test_beams_are_not_streamed(tmp_path):
@@ -205,8 +248,6 @@ def test_a_target_input_too_short_for_the_model_s_own_call_is_refused(tmp_path):
 def test_what_cannot_be_exported_is_refused_before_any_work(tmp_path):
     made = generator("gru")
     path = tmp_path / "m.tflite"
-    with pytest.raises(ValueError, match="source_length"):
-        to_litert(made, path)
     with pytest.raises(ValueError, match="fit"):
         to_litert(made, path, source_length=3, inputs=sources(width=7))
     with pytest.raises(ValueError, match=r"\[0, 20\)"):
@@ -215,6 +256,6 @@ def test_what_cannot_be_exported_is_refused_before_any_work(tmp_path):
         to_litert(Generator(hybrid(), max_length=4, end_token=3), path)
     with pytest.raises(ValueError, match="batch_size"):
         to_litert(made, path, source_length=3, batch_size=0)
-    with pytest.raises(ValueError, match="`streaming` of to_litert is not for a Generator"):
-        to_litert(made, path, source_length=3, streaming=True)
+    with pytest.raises(ValueError, match="`time` of to_litert is not for a Generator"):
+        to_litert(made, path, source_length=3, time=3)
     assert not list(tmp_path.iterdir())

@@ -334,17 +334,22 @@ def test_keras_hub_finds_the_same_without_length_penalty_and_end():
 
 def test_what_a_step_hands_on_as_it_is_is_not_moved_in_the_loop(monkeypatch):
     """Keys and values of the source are laid out for the beams once, and never gathered."""
-    shapes, take_rows = [], _beam_loop._take_rows
+    shapes = {"_repeat_rows": [], "_take_rows": []}
 
-    def recorded(x, *arguments):
-        shapes.append(tuple(x.shape))
-        return take_rows(x, *arguments)
+    def record(name):
+        function = getattr(_beam_loop, name)
 
-    monkeypatch.setattr(_beam_loop, "_take_rows", recorded)
+        def recorded(x, *arguments):
+            shapes[name].append(tuple(x.shape))
+            return function(x, *arguments)
+
+        monkeypatch.setattr(_beam_loop, name, recorded)
+
+    for name in shapes:
+        record(name)
     sampler = BeamSampler(3)
     generator = Generator(translator("transformer"), 5, start_token=2, sampler=sampler, **GRAPH)
     generator.generate(sources(2, 13))
-    per_row = [s for s in shapes if s and s[0] == 2]
-    per_beam = [s for s in shapes if s and s[0] == 6]
-    assert any(13 in s for s in per_row)  # before the loop, from rows to beams
-    assert per_beam and not any(13 in s for s in per_beam)  # in the loop
+    assert any(13 in shape for shape in shapes["_repeat_rows"])  # before the loop
+    assert shapes["_take_rows"]
+    assert not any(13 in shape for shape in shapes["_take_rows"])  # in the loop
