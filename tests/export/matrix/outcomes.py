@@ -11,7 +11,7 @@ from tests.export.matrix.refusals import refusal
 LITERT = {
     "LiteRT": {},
     "LiteRT float16": {"quantize": "float16"},
-    "LiteRT int8": {"quantize": "dynamic_int8"},
+    "LiteRT dynamic int8": {"quantize": "dynamic_int8"},
     "LiteRT streaming": {"streaming": True},
 }
 TARGETS = ("SavedModel", *LITERT, "ONNX", "CTranslate2")
