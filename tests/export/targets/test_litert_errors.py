@@ -36,7 +36,7 @@ def test_an_open_batch_that_a_loop_of_keras_cannot_take_is_told_to_be_closed(tmp
     model = keras.Sequential([keras.Input((None, 4)), layers.LSTM(5, name="recurrent")])
     text = refused(model, tmp_path / "model.tflite", batch_size=None)
     assert len(text.splitlines()) == 3
-    assert "`recurrent` (LSTM)" in text and "Give `time` and `batch_size`" in text
+    assert "`recurrent` (LSTM)" in text and "Give `batch_size` and `time`" in text
     assert to_litert(model, tmp_path / "model.tflite").agrees
 
 
