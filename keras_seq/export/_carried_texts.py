@@ -14,7 +14,6 @@ class CarriedTexts:
     """
 
     def __init__(self, text_generator):
-        self.text_generator = text_generator
         source, target = text_generator.source_tokenizer, text_generator.target_tokenizer
         self.folders = dict.fromkeys(("source_tokenizer", "target_tokenizer"), "source_tokenizer")
         self.files = tokenizer_files("source_tokenizer", source)

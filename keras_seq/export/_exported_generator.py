@@ -59,6 +59,7 @@ class ExportedGenerator(ExportedFunction):
     """
 
     signature = "generate"
+    text_generator = None  # whose generator it is
     texts = None  # the tokenizers that it carries
 
     def __init__(
@@ -89,14 +90,18 @@ class ExportedGenerator(ExportedFunction):
         self.shapes = open_shapes(model) if shapes is None else shapes
         is_open = any(None in shape[1:] for shape in self.shapes.values())
         compared = widths(model, inputs) if is_open else self.shapes
+        is_random = inputs is None and prompt is None
         inputs, prompt = comparison_inputs(model, compared, prompt_length, inputs, prompt)
         self._seeds = itertools.count(_FIRST_SEED)
         self.comparisons = [self._comparison(inputs, prompt)]
         if is_open:
-            shorter = {name: self._cut(name, value[:_SHORTER]) for name, value in inputs.items()}
-            self.comparisons.append(
-                self._comparison(shorter, None if prompt is None else prompt[:_SHORTER])
-            )
+            cut = {name: self._cut(name, value[:_SHORTER]) for name, value in inputs.items()}
+            few = None if prompt is None else prompt[:_SHORTER]
+            self.comparisons.append(self._comparison(cut, few))
+            longest = {name: self._of_longest(name, shape) for name, shape in compared.items()}
+            if is_random and longest != compared:
+                pair = comparison_inputs(model, longest, prompt_length, None, None, count=2)
+                self.comparisons.append(self._comparison(*pair))
         self.steps = None
         if streaming:
             examples = [comparison.calls[0] for comparison in self.comparisons]
@@ -145,14 +150,22 @@ class ExportedGenerator(ExportedFunction):
         }
         if self.texts is None:
             return metadata, {}
-        source = {"source_input": self.texts.text_generator.source_input}
+        source = {"source_input": self.text_generator.source_input}
         return {**metadata, **source, "tokenizers": self.texts.folders}, self.texts.files
+
+    def _of_longest(self, name, shape):
+        """A shape with the largest known length in open dimensions."""
+        longest = self._longest(name)
+        if longest is None:
+            return shape
+        pairs = zip(self.shapes[name][1:], shape[1:], strict=True)
+        return (shape[0], *(longest if d is None else n for d, n in pairs))
 
     def _longest(self, name):
         """The largest length of a context input, or `None`."""
         known = [positions(self.model.model, name)]
-        if self.texts is not None and name == self.texts.text_generator.source_input:
-            known.append(self.texts.text_generator.source_length)
+        if self.text_generator is not None and name == self.text_generator.source_input:
+            known.append(self.text_generator.source_length)
         return min((n for n in known if n is not None), default=None)
 
     def specs(self):
@@ -236,6 +249,24 @@ class ExportedGenerator(ExportedFunction):
         tokens = np.pad(tokens, ((0, 0), (0, missing)), constant_values=self.model.pad_token)
         return {**streamed, "tokens": tokens}
 
+    def both_outputs(self, outputs):
+        comparison = self.comparisons[0]
+        own = [{"tokens": _generated(self.model, call)} for call in comparison.calls]
+        return self._texts_of(own), self._texts_of(outputs[: len(own)])
+
+    def _texts_of(self, outputs):
+        """What a metric gets: tokens, or the texts of a text generator."""
+        inputs, prompt, *_ = self.comparisons[0]
+        rows = [row for output in outputs for row in output["tokens"]]
+        rows = rows[: len(prompt if prompt is not None else next(iter(inputs.values())))]
+        width = max(map(len, rows))
+        pad = self.model.pad_token
+        tokens = np.stack([np.pad(r, (0, width - len(r)), constant_values=pad) for r in rows])
+        if self.text_generator is None:
+            return {"tokens": tokens}
+        starts = None if prompt is None else (prompt != pad).sum(axis=1)
+        return {"text": self.text_generator.detokenize(tokens, starts)}
+
     def model_latency(self):
         calls = self.comparisons[0].calls
         fewest = min(map(_rows, calls))
@@ -278,11 +309,12 @@ def check_prompt_length(exporter, generator, prompt_length, prompt):
 
 def generate_latency(generator, calls):
     """Median milliseconds of `Generator.generate` on each of a list of dicts of arrays."""
+    return median_milliseconds(lambda call: _generated(generator, call), calls)
 
-    def generate(call):
-        context = {name: x for name, x in call.items() if name not in ("prompt", "seed")}
-        seed = seed_of_words(call["seed"]) if "seed" in call else None
-        generated = generator.generate(context or None, call.get("prompt"), seed=seed)
-        ops.convert_to_numpy(generated.tokens)
 
-    return median_milliseconds(generate, calls)
+def _generated(generator, call):
+    """Tokens of `Generator.generate` for a call of an artifact."""
+    context = {name: x for name, x in call.items() if name not in ("prompt", "seed")}
+    seed = seed_of_words(call["seed"]) if "seed" in call else None
+    generated = generator.generate(context or None, call.get("prompt"), seed=seed)
+    return ops.convert_to_numpy(generated.tokens)

@@ -88,7 +88,15 @@ def test_ids_come_one_by_one_as_from_the_generator(translator):
 def test_the_file_is_verified_with_the_text_generator(translator):
     translate, path = translator
     report = verify(path, translate, ["two one", "three"])
-    assert report.agrees and report.inputs == 4 and {"prefill", "step"} <= set(report.latencies)
+    assert report.agrees and report.inputs == 8  # two widths, both at once and token by token
+    assert {"prefill", "step"} <= set(report.latencies)
+
+    def letters(outputs):
+        return sum(map(len, outputs["text"]))
+
+    count = sum(map(len, translate(["two one", "three"])))
+    metric = verify(path, translate, ["two one", "three"], metric=letters).metric
+    assert metric == ("letters", count, count)
 
 
 def test_the_files_behind_the_model_are_listed_by_any_zip_program(translator):

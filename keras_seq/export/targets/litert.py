@@ -174,7 +174,7 @@ class LiteRT(ExportTarget):
             texts = CarriedTexts(model)
             options |= {"batch_size": batch_size, "atol": atol, **compared_ids(model, inputs)}
             exported = self.prepare(model.generator, **options)
-            exported.texts = texts
+            exported.texts, exported.text_generator = texts, model
             return exported
         kind = check_kind(model, options)
         model = in_float32(model)
@@ -189,7 +189,9 @@ class LiteRT(ExportTarget):
         if isinstance(model, TextGenerator):
             options = {"prompt": prompt, "atol": atol, "min_agreement": min_agreement}
             options |= compared_ids(model, inputs)
-            return self.prepare_existing(path, model.generator, **options)
+            exported = self.prepare_existing(path, model.generator, **options)
+            exported.text_generator = model
+            return exported
         given = {"prompt": prompt, "max_length": max_length, "min_agreement": min_agreement}
         kind = check_kind(model, {name: v for name, v in given.items() if v is not None})
         model = in_float32(model)
