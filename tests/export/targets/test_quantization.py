@@ -56,7 +56,7 @@ def test_full_int8_says_where_it_cannot_be(tmp_path):
     options = {"quantize": "int8", "representative_data": np.where(IDS % 3, IDS, 0)}
     with pytest.raises(ExportError, match="cannot convert the loop .*\n.*\nGive `time`, and no"):
         to_litert(recurs, tmp_path / "m.tflite", **options)
-    with pytest.raises(ExportError, match="masked scores of attention do.\nUse quantize='dyn"):
+    with pytest.raises(ExportError, match="masked ones above all.\nUse quantize='dyn"):
         to_litert(attends, tmp_path / "m.tflite", time=12, **options)
     assert not list(tmp_path.iterdir())
 
