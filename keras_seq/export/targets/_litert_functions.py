@@ -13,8 +13,9 @@ _OF_BOTH = ("quantize", "streaming", "representative_data")
 _ONLY_INT8 = "`representative_data` of to_litert is for `quantize='int8'` alone."
 _INT8_ADVICE = (
     "\nAll numbers of an activation share one range of 256 steps, which is too coarse where they "
-    "differ by orders, as scores of attention do, masked ones above all.\nUse quantize='dynamic_int8', whose "
-    "weights are as small, or give the `atol` that your `metric` allows."
+    "differ by orders, as scores of attention do, masked ones above all.\nUse "
+    "quantize='dynamic_int8', whose weights are as small, or give the `atol` that your `metric` "
+    "allows."
 )
 _OF_GENERATORS = ("source_length", "prompt_length", "prompt", "min_agreement")
 _OF_MODELS = ("time", "max_length", "recurrence")
