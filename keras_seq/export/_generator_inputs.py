@@ -59,12 +59,22 @@ def _random_rows(generator, name, shape, count, rng):
         return rng.normal(size=shape).astype(symbolic.dtype)
     limit = vocabulary_size(generator.model, name) or generator.vocabulary_size
     ids = rng.integers(0, limit, size=shape)
-    if len(shape) == 2:  # rows of every length, padded on the right
-        padding = _padding(generator, name)
+    if len(shape) == 2:  # rows of every length, or spread up to the largest, padded on the right
+        padding, width = _padding(generator, name), shape[1]
         ids[ids == padding] = (padding + 1) % limit
-        lengths = 1 + rng.permutation(count) % shape[1]
+        if name != generator.stepper.target:  # nothing is a source that is its end
+            ids[:, 0] = _other_than(ids[:, 0], {padding, *generator.end_tokens}, limit)
+        order = rng.permutation(count)
+        spread = order % width if count >= width else order * (width - 1) // max(1, count - 1)
+        lengths = 1 + spread
         ids = np.where(np.arange(shape[1]) < lengths[:, None], ids, padding)
     return ids.astype(symbolic.dtype)
+
+
+def _other_than(ids, excluded, limit):
+    """The ids, in place of excluded ones the first that is not."""
+    allowed = next((i for i in range(limit) if i not in excluded), None)
+    return ids if allowed is None else np.where(np.isin(ids, list(excluded)), allowed, ids)
 
 
 def _padding(generator, name):

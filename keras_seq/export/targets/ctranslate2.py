@@ -32,7 +32,8 @@ def to_ctranslate2(generator, path, *, quantization=None, inputs=None, prompt=No
     `decoder_only_transformer`: pre-norm or post-norm, layer or RMS normalization, embeddings with
     sinusoidal, learned or no positions, tied or not, rotary positions, ALiBi in a decoder, gated
     networks, grouped queries; activations ReLU, GELU (exact or tanh), SiLU, tanh, sigmoid. Padding
-    of the source is left out before the call. In the target CTranslate2 masks nothing: a model that
+    of the source is left out before the call; of a source that is the end token alone CTranslate2
+    makes nothing. In the target CTranslate2 masks nothing: a model that
     masks the id of padding there must not choose it, which trained models do not.
 
     The folder is written to a temporary place and run by CTranslate2 in a process of its own. Each
