@@ -41,6 +41,11 @@ class _Comparison(NamedTuple):
     calls: list
     streamed: bool = False
 
+    @property
+    def count(self):
+        """N."""
+        return len(next(iter(self.inputs.values())) if self.prompt is None else self.prompt)
+
 
 class ExportedGenerator(ExportedFunction):
     """The generation loop: context, prompt and seed in, tokens and scores out.
@@ -221,10 +226,10 @@ class ExportedGenerator(ExportedFunction):
 
     def _compare(self, what, comparison, outputs):
         inputs, prompt, calls, streamed = comparison
+        count = comparison.count
         if streamed:
             calls = [_without_prefix(call) for call in calls]
             outputs = [self._whole(*pair) for pair in zip(calls, outputs, strict=True)]
-        count = len(prompt if prompt is not None else next(iter(inputs.values())))
         tokens, scores = (
             np.concatenate([output[name] for output in outputs])[:count]
             for name in ("tokens", "scores")
@@ -256,14 +261,14 @@ class ExportedGenerator(ExportedFunction):
 
     def _texts_of(self, outputs):
         """What a metric gets: tokens, or the texts of a text generator."""
-        inputs, prompt, *_ = self.comparisons[0]
-        rows = [row for output in outputs for row in output["tokens"]]
-        rows = rows[: len(prompt if prompt is not None else next(iter(inputs.values())))]
+        comparison = self.comparisons[0]
+        rows = [row for output in outputs for row in output["tokens"]][: comparison.count]
         width = max(map(len, rows))
         pad = self.model.pad_token
         tokens = np.stack([np.pad(r, (0, width - len(r)), constant_values=pad) for r in rows])
         if self.text_generator is None:
             return {"tokens": tokens}
+        prompt = comparison.prompt
         starts = None if prompt is None else (prompt != pad).sum(axis=1)
         return {"text": self.text_generator.detokenize(tokens, starts)}
 

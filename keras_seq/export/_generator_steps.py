@@ -35,6 +35,10 @@ class GeneratorSteps:
                 f"{type(generator.sampler).__name__}, with which no token is final before the end."
             )
         self.generator, self.begin = generator, begin
+        _, ids, *_ = begin(examples[0])
+        self._start, self._advance = stream_functions(
+            generator, 0, generator.max_length, prompted=ids.shape[1] > 1
+        )
         states = [self._first_state(example) for example in examples]
         self.structure = keras.tree.map_structure(lambda _: 0, states[0])
         leaves = zip(*map(keras.tree.flatten, states), strict=True)
@@ -52,10 +56,7 @@ class GeneratorSteps:
     def _first_state(self, inputs):
         """`(fixed, variables)` before anything is read: what stays, and what each step changes."""
         context, ids, lengths, seed = self.begin(inputs)
-        begin, self._advance = stream_functions(
-            self.generator, 0, self.generator.max_length, ids.shape[1] > 1
-        )
-        fixed, variables = begin(context, ids, lengths, None, None)
+        fixed, variables = self._start(context, ids, lengths, None, None)
         return (fixed if seed is None else {**fixed, "seed": seed}), variables
 
     def _read_prompts(self, fixed, variables):
@@ -74,9 +75,7 @@ class GeneratorSteps:
         return fixed, (i, tokens, scores, finished, layers)
 
     def _step(self, fixed, variables):
-        fixed = dict(fixed)
-        seed = fixed.pop("seed", None)
-        token, variables = self._advance(fixed, seed, variables)
+        token, variables = self._advance(fixed, fixed.get("seed"), variables)
         i, tokens, scores, finished, _ = variables
         leaves = keras.tree.flatten(variables)
         return {

@@ -65,31 +65,21 @@ def prepared_generator(
     check_positive("to_litert", batch_size=batch_size)
     shapes = _context_shapes(generator, source_length, batch_size)
     check_prompt_length("to_litert", generator, prompt_length, prompt)
-    arguments = generator, shapes, prompt_length, batch_size, inputs, prompt, atol, quantize
-    exported = exported_generator(*arguments, min_agreement, streaming)
+    exported = ExportedGenerator(
+        generator, shapes, prompt_length, batch_size, inputs, prompt, streaming=streaming,
+        **tolerances(generator, quantize, atol, min_agreement),
+    )  # fmt: skip
     exported.options = {"quantize": quantize}
     return exported
 
 
-def exported_generator(
-    generator,
-    shapes,
-    prompt_length,
-    batch_size,
-    inputs,
-    prompt,
-    atol,
-    quantize,
-    min_agreement,
-    streaming,
-):
-    """`ExportedGenerator` with the tolerances of a quantization, where none are given."""
+def tolerances(generator, quantize, atol, min_agreement):
+    """Those of an `ExportedGenerator`; of its quantization, where they are `None`."""
     if atol is None:
         atol = score_tolerance(quantize, generator.max_length)
     if min_agreement is None:
         min_agreement = checked_quantization(quantize).min_agreement
-    arguments = generator, shapes, prompt_length, batch_size, inputs, prompt, atol
-    return ExportedGenerator(*arguments, min_agreement, streaming)
+    return {"atol": atol, "min_agreement": min_agreement}
 
 
 def prepared_model(

@@ -4,6 +4,7 @@ import importlib.util
 
 from keras_seq.export._carried_texts import CarriedTexts, compared_ids
 from keras_seq.export._digest import add_file_digest, check_file_digest
+from keras_seq.export._exported_generator import ExportedGenerator
 from keras_seq.export._exported_model import ExportedModel
 from keras_seq.export._exported_stream import ExportedStream
 from keras_seq.export._float32 import in_float32
@@ -15,9 +16,9 @@ from keras_seq.export.report import ExportError
 from keras_seq.export.targets._litert_conversion import check_ops, convert
 from keras_seq.export.targets._litert_functions import (
     check_kind,
-    exported_generator,
     prepared_generator,
     prepared_model,
+    tolerances,
 )
 from keras_seq.export.targets._quantization import checked_quantization
 from keras_seq.generation.text_generator import TextGenerator
@@ -214,8 +215,11 @@ class LiteRT(ExportTarget):
             batch_size = next(iter(shapes.values()))[0]
             length = shapes.pop("prompt", (None, None))[1]
             _check_names(path, shapes, model.stepper.context_inputs)
-            arguments = model, shapes, length, batch_size, inputs, prompt, atol, facts["quantize"]
-            return exported_generator(*arguments, min_agreement, "prefill" in facts["signatures"])
+            return ExportedGenerator(
+                model, shapes, length, batch_size, inputs, prompt,
+                streaming="prefill" in facts["signatures"],
+                **tolerances(model, facts["quantize"], atol, min_agreement),
+            )  # fmt: skip
         names = ModelCall(model).names
         atol = checked_quantization(facts["quantize"]).atol if atol is None else atol
         states = {name: spec for name, spec in specs.items() if name not in names}

@@ -6,16 +6,15 @@ Usage: convert_litert.py SAVED_MODEL_DIR LITERT_FILE SIGNATURE,... float32|float
 The calls are arrays named CALL:NAME.
 """
 
-import collections
 import sys
 
 # TensorFlow imports both where they are installed, which takes a third of the time.
 sys.modules.update(dict.fromkeys(("jax", "keras")))
 
-import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from ai_edge_litert import schema_py_generated as schema  # noqa: E402
 from int8_tables import share_tables  # noqa: E402
+from numbered_calls import read_calls  # noqa: E402
 from small_file import packed  # noqa: E402
 
 source, destination, signatures, quantization, *data = sys.argv[1:]
@@ -29,17 +28,9 @@ if quantization == "float16":
     converter.target_spec.supported_types = [tf.float16]
 
 
-def representative_calls():
-    calls = collections.defaultdict(dict)
-    for key, value in np.load(data[0]).items():
-        number, name = key.split(":", 1)
-        calls[int(number)][name] = value
-    for call in calls.values():
-        yield signatures, call
-
-
 if data:
-    converter.representative_dataset = representative_calls
+    calls = [(signatures, call) for call in read_calls(data[0]).values()]
+    converter.representative_dataset = lambda: iter(calls)
 content = converter.convert()
 if quantization in ("dynamic_int8", "int8"):
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))

@@ -5,7 +5,6 @@ Usage: run_ctranslate2.py FOLDER INPUTS.npz OUTPUTS.npz
 The inputs are arrays named CALL:NAME, ids of one context input or of `prompt`, padded on the right.
 """
 
-import collections
 import json
 import pathlib
 import sys
@@ -13,6 +12,7 @@ import time
 
 import ctranslate2
 import numpy as np
+from numbered_calls import read_calls
 
 REPEATS = 20
 
@@ -49,12 +49,9 @@ def call(rows):
     return found, scores
 
 
-calls = collections.defaultdict(dict)
-for key, value in np.load(inputs_path).items():
-    number, name = key.split(":", 1)
-    calls[int(number)][name] = value
+calls = read_calls(inputs_path)
 sequences, results, times = {}, {}, []
-for number in sorted(calls):
+for number in calls:
     (ids,) = calls[number].values()
     rows = [tokens_of(row) for row in ids]
     found, scores = call(rows)

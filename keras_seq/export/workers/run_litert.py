@@ -18,14 +18,12 @@ import time
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from litert_file import anonymous_memory, read_file, shapes, spec
+from numbered_calls import read_calls
 
 REPEATS = 20
 
 path, inputs_path, outputs_path = sys.argv[1:]
-calls = collections.defaultdict(dict)
-for key, value in np.load(inputs_path).items():
-    number, name = key.split(":", 1)
-    calls[int(number)][name] = value
+calls = read_calls(inputs_path)
 before = anonymous_memory()
 interpreter = Interpreter(model_path=path, num_threads=1)
 signatures = list(interpreter.get_signature_list())
@@ -36,7 +34,7 @@ runners = {name: interpreter.get_signature_runner(name) for name in signatures}
 runner = runners[signature]
 needed = runner.get_input_details()
 
-complete = [call for _, call in sorted(calls.items()) if set(needed) <= set(call)]
+complete = [call for call in calls.values() if set(needed) <= set(call)]
 memory = {}
 if complete and before is not None:  # before outputs are kept
     runner(**max(complete, key=lambda call: sum(value.nbytes for value in call.values())))
@@ -75,7 +73,7 @@ def streamed(arrays):
         outputs = timed("step", state)
 
 
-for number, call in sorted(calls.items()):
+for number, call in calls.items():
     if next(iter(call)).startswith("prefill/"):
         last = streamed({name.split("/", 1)[1]: value for name, value in call.items()})
     else:

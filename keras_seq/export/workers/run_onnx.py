@@ -14,6 +14,7 @@ import time
 import numpy as np
 import onnx
 import onnxruntime
+from numbered_calls import read_calls
 
 REPEATS = 20
 
@@ -33,12 +34,9 @@ line = f"{spec(session.get_inputs())} -> {spec(session.get_outputs())}"
 ops = collections.Counter(node.op_type for node in onnx.load(path).graph.node)
 report = {"ops": ops, "signatures": {"run": line}}
 names = [output.name for output in session.get_outputs()]
-calls = collections.defaultdict(dict)
-for key, value in np.load(inputs_path).items():
-    number, name = key.split(":", 1)
-    calls[int(number)][name] = value
+calls = read_calls(inputs_path)
 results, times = {}, []
-for number, call in sorted(calls.items()):
+for number, call in calls.items():
     outputs = session.run(names, call)
     results |= {f"{number}:{name}": y for name, y in zip(names, outputs, strict=True)}
 if calls:

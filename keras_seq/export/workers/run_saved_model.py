@@ -18,6 +18,7 @@ sys.modules.update(dict.fromkeys(("jax", "matplotlib")))
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
+from numbered_calls import read_calls  # noqa: E402
 
 REPEATS = 20
 DEFAULT, XLA = "serving_default", "serving_xla"
@@ -26,13 +27,13 @@ tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
 
 path, inputs_path, outputs_path = sys.argv[1:]
-calls = collections.defaultdict(dict)
-for key, value in np.load(inputs_path).items():
-    number, name = key.split(":", 1)
-    strings = value.dtype.kind == "U"
-    if strings:  # TensorFlow Serving has the tokenizers' operators built in
-        import tensorflow_text  # noqa: F401
-    calls[int(number)][name] = tf.constant(json.loads(str(value)) if strings else value)
+calls = read_calls(inputs_path)
+for call in calls.values():
+    for name, value in call.items():
+        strings = value.dtype.kind == "U"
+        if strings:  # TensorFlow Serving has the tokenizers' operators built in
+            import tensorflow_text  # noqa: F401
+        call[name] = tf.constant(json.loads(str(value)) if strings else value)
 loaded = tf.saved_model.load(path)
 signatures = {name: loaded.signatures[name] for name in (DEFAULT, XLA) if name in loaded.signatures}
 
@@ -79,11 +80,11 @@ report = {
     "inputs": {n: s.shape.as_list() for n, s in serve.structured_input_signature[1].items()},
 }
 rows = {number: len(next(iter(call.values()))) for number, call in calls.items()}
-smallest = [calls[number] for number in sorted(calls) if rows[number] == min(rows.values())]
+smallest = [call for number, call in calls.items() if rows[number] == min(rows.values())]
 results = {}
 for signature, serve in signatures.items():
     prefix = "" if signature == DEFAULT else f"{signature}/"
-    for number, call in sorted(calls.items()):
+    for number, call in calls.items():
         for name, value in serve(**call).items():
             results[f"{number}:{prefix}{name}"] = array(value)
     if calls:
