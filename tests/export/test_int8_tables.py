@@ -42,6 +42,29 @@ def rows_and_sums(table, ids):
     return {"rows": tf.gather(table, ids), "sums": tf.reduce_sum(tf.exp(table), axis=0)}
 
 
+def first_rows(table, ids):
+    """As many as a sequence has time steps, of each that is given."""
+    return {"rows": table[: tf.shape(ids)[1]]}
+
+
+def first_rows_and_loop(table, ids):
+    """The loop looks up rows of the same table."""
+
+    def body(t, last):
+        row = tf.gather(table, tf.reshape(t, (1,)))  # (1, D)
+        return t + 1, last + row
+
+    _, total = tf.while_loop(lambda t, _: t < 3, body, (0, tf.zeros((1, D))))
+    return {**first_rows(table, ids), "total": total}
+
+
+def first_rows_and_sums(table, ids):
+    return {
+        **first_rows(table, ids),
+        "sums": tf.reduce_sum(table * tf.cast(ids[0, 0], "float32"), axis=0),
+    }
+
+
 def random_table():
     """(V, D), of rows whose numbers are of very different size."""
     rng = np.random.default_rng(0)
@@ -120,9 +143,30 @@ def test_products_are_those_of_the_rows(tied):
     assert np.all(abs(outputs["logits"] - expected) <= 0.02 * scale)
 
 
+@pytest.mark.parametrize(("function", "before"), [(first_rows, 0), (first_rows_and_loop, 1)])
+def test_a_table_of_which_rows_are_cut_off_is_one_of_int8(function, before):
+    table, content = converted(function, (1, None))
+    shared = with_shared_tables(content)
+    assert (tables(content), tables(shared)) == (before, 1)
+    assert not any(len(data) == 4 * V * D for data in constants(shared))
+    for length in (1, 5):
+        ids = np.zeros((1, length), "int32")
+        outputs = run(shared, ids)
+        np.testing.assert_allclose(
+            outputs["rows"], table[:length], atol=0.51 * abs(table).max() / 127
+        )
+        if "total" in outputs:
+            np.testing.assert_array_equal(outputs["total"], run(content, ids)["total"])
+
+
 @pytest.mark.parametrize(
     ("function", "shape"),
-    [(rows_alone, IDS.shape), (rows_and_sums, IDS.shape), (rows_and_logits, (None, None))],
+    [
+        (first_rows_and_sums, (1, None)),
+        (rows_alone, IDS.shape),
+        (rows_and_sums, IDS.shape),
+        (rows_and_logits, (None, None)),
+    ],
 )
 def test_other_files_compute_what_they_did(function, shape):
     _, content = converted(function, shape)

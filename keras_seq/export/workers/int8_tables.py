@@ -5,6 +5,9 @@ for the product with a scale a row, for the lookups with one scale for all. And 
 look rows up, as in an embedding of source and target, the converter makes the whole table float32
 at the beginning of every call and hands it to the loop. Here lookups are EMBEDDING_LOOKUP, which
 makes float32 of the rows that it reads, in the product's table where there is one.
+
+A table of positions whose first rows are cut off, as many as a sequence has, stays float32 in the
+converter's files, even beside an int8 one of the same numbers. Here the cut is one of int8 rows.
 """
 
 import copy
@@ -14,6 +17,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 _Code, _Type = schema.BuiltinOperator, schema.TensorType
 _LOOKUP_VERSION = 3  # of EMBEDDING_LOOKUP, the first that takes a scale a row
+_INT8_VERSION = 2  # of STRIDED_SLICE and DEQUANTIZE, the first that take int8
+_FEWEST = 1024  # numbers of a table that is made int8, as of weights in the converter
 
 
 def share_tables(model):
@@ -22,6 +27,7 @@ def share_tables(model):
     for graph in model.subgraphs:
         for op in [*graph.operators]:
             tables.share(graph, op)
+            tables.cut(graph, op)
 
 
 class _Tables:
@@ -58,6 +64,49 @@ class _Tables:
         for loop, place in loops:
             self._drop_operand(loop, place)
         graph.operators.remove(dequantize)
+
+    def cut(self, graph, op):
+        """Let an operator that cuts rows off a float32 table cut them off an int8 one."""
+        index = op.inputs[0] if self._code(op) == _Code.STRIDED_SLICE else None
+        if index is None or not self._is_cut_alone(graph, index):
+            return
+        made = graph.tensors[op.outputs[0]]
+        table = self._int8_table(graph.tensors[index])
+        rows = copy.copy(made)
+        rows.type, rows.quantization = _Type.INT8, table.quantization
+        graph.tensors += [table, rows]
+        table, rows = len(graph.tensors) - 2, len(graph.tensors) - 1
+        arguments = [table, *op.inputs[1:]]
+        cut = self._operator(_Code.STRIDED_SLICE, arguments, rows, _INT8_VERSION)
+        cut.builtinOptionsType, cut.builtinOptions = op.builtinOptionsType, op.builtinOptions
+        in_float32 = self._operator(_Code.DEQUANTIZE, [rows], op.outputs[0], _INT8_VERSION)
+        place = graph.operators.index(op)
+        graph.operators[place : place + 1] = [cut, in_float32]
+
+    def _is_cut_alone(self, graph, index):
+        """Whether a tensor is a large float32 constant (V, D) of which rows are cut off."""
+        tensor = graph.tensors[index]
+        data = self.model.buffers[tensor.buffer].data
+        if data is None or tensor.type != _Type.FLOAT32 or len(tensor.shape) != 2:
+            return False
+        readers = {self._code(op) for op in _readers(graph, index)}
+        return np.prod(tensor.shape) >= _FEWEST and readers == {_Code.STRIDED_SLICE}
+
+    def _int8_table(self, table):
+        """A tensor of the numbers of a float32 one; that of a table that has them, if there is."""
+        values = self.model.buffers[table.buffer].data.view("float32").reshape(table.shape)
+        for tensor in (tensor for graph in self.model.subgraphs for tensor in graph.tensors):
+            if self._is_table(tensor) and np.array_equal(tensor.shape, table.shape):
+                scale = tensor.quantization.scale
+                if len(scale) == 1 and np.all(abs(self._values(tensor) - values) <= 0.51 * scale):
+                    return copy.copy(tensor)
+        scale = np.float32([max(abs(values).max(), np.finfo("float32").tiny) / 127])
+        data = np.round(values / scale).astype("int8")
+        self.model.buffers.append(schema.BufferT(data.view("uint8").reshape(-1)))
+        made = copy.copy(table)
+        made.type, made.buffer = _Type.INT8, len(self.model.buffers) - 1
+        made.quantization = schema.QuantizationParametersT(scale=scale, zeroPoint=np.int64([0]))
+        return made
 
     def _uses(self, graph, index):
         """`(lookups, loops)` of a float32 table, both empty if it is used otherwise.
