@@ -29,6 +29,7 @@ def captioner(
     intermediate_dim=256,
     sequence_length=128,
     dropout=0.0,
+    state_dropout=0.0,
     name="captioner",
 ):
     r"""An image goes in once, then a decoder writes words and looks at places of the image.
@@ -65,6 +66,9 @@ def captioner(
         dropout: fraction to drop in training of words' vectors and, in a recurrent decoder, of
             what the logits are made from; in a Transformer also of attention weights and sublayer
             outputs.
+        state_dropout: fraction to drop in training of s_t in the logits of a recurrent decoder. The
+            more of it is dropped, the more a word is chosen by what is seen, c_t, and the less by
+            which captions there were in training.
         name: of the model.
 
     Returns:
@@ -74,7 +78,8 @@ def captioner(
         `keras_seq.inspection.attention_scores`.
 
     Raises:
-        ValueError: if a size is out of range or `cell` is unknown.
+        ValueError: if a size is out of range, `cell` is unknown, or a Transformer is given
+            `state_dropout`.
 
     Example:
 
@@ -90,7 +95,7 @@ def captioner(
     print(generator.generate(image).tokens)  # of an untrained model
     ```
     """
-    check_rate("captioner", dropout=dropout)
+    check_rate("captioner", dropout=dropout, state_dropout=state_dropout)
     check_positive(
         "captioner",
         vocabulary_size=vocabulary_size,
@@ -99,6 +104,11 @@ def captioner(
         hidden_dim=hidden_dim,
     )
     check_choice("captioner", CELLS, cell=cell)
+    if cell == "transformer" and state_dropout:
+        raise ValueError(
+            "`state_dropout` of captioner is for the recurrent decoders, cell='gru' and 'lstm'; "
+            f"use `dropout`. Received: state_dropout={state_dropout} with cell='transformer'"
+        )
 
     image = keras.Input(image_shape, name="image")
     target = keras.Input((None,), dtype="int32", name="target")
@@ -135,6 +145,7 @@ def captioner(
             decoder = RECURRENT[cell](hidden_dim, return_sequences=True, name=f"decoder_{i}")
             y = decoder(y, initial_state=start)
         context = AdditiveAttention(attention_units, name="attention")(y, x)
+        y = layers.Dropout(state_dropout)(y)
         y = layers.Dense(hidden_dim, activation="tanh")(layers.concatenate([y, context]))
         y = layers.Dropout(dropout)(y)
     logits = layers.Dense(vocabulary_size, name="logits")(y)

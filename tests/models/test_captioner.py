@@ -68,6 +68,20 @@ def test_the_recurrent_one_is_what_a_user_writes_by_hand():
     np.testing.assert_allclose(numpy(by_hand(INPUTS)), numpy(model(INPUTS)), atol=1e-6)
 
 
+def test_state_dropout_is_of_the_state_in_the_logits_alone():
+    plain, model = captioner(), captioner(state_dropout=0.9)
+    model.set_weights(plain.get_weights())
+    expected = numpy(plain(INPUTS))
+    np.testing.assert_allclose(numpy(model(INPUTS)), expected, atol=1e-6)
+    (combined,) = (w for w in model.weights if w.shape == (6 + 4, 6))
+    combined.assign(keras.ops.concatenate([keras.ops.zeros((6, 6)), combined[6:]]))
+    np.testing.assert_allclose(
+        numpy(model(INPUTS, training=True)), numpy(model(INPUTS)), atol=1e-6
+    )  # neither what is seen nor where the state looks
+    model.set_weights(plain.get_weights())
+    assert abs(numpy(model(INPUTS, training=True)) - expected).max() > 1e-3
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_each_word_attends_to_all_places_of_the_image(cell):
     *_, scores = attention_scores(captioner(cell), INPUTS).values()
@@ -90,6 +104,8 @@ def test_words_are_generated_from_an_image_as_the_model_scores_them():
     [
         ({"cell": "rnn"}, r"`cell` of captioner must be one of .*cell='rnn'"),
         ({"num_layers": 0}, "`num_layers` of captioner .*num_layers=0"),
+        ({"state_dropout": 1.0}, "`state_dropout` of captioner .*state_dropout=1.0"),
+        ({"cell": "transformer", "state_dropout": 0.5}, "`state_dropout` of captioner is for"),
         ({"filters": ()}, r"`filters` of captioner .*filters=\(\)"),
         ({"filters": (4, 0)}, r"`filters\[1\]` of captioner"),
     ],
