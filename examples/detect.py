@@ -22,7 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import keras_seq
+import keras_seq.data  # registers its datasets
 from keras_seq.training import SetPrediction, average_precision
 
 QUICK = {

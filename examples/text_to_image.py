@@ -28,7 +28,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-import keras_seq
+import keras_seq.data  # registers its datasets
 from keras_seq.generation import Generator, RandomSampler
 
 QUICK = {"epochs": 2, "tokenizer_epochs": 2, "tokenizer_dim": 32, "hidden_dim": 32}

@@ -1,5 +1,7 @@
 import importlib
+import os
 import pathlib
+import subprocess
 import sys
 
 import pytest
@@ -38,3 +40,32 @@ def test_an_example_without_options_reads_a_dataset(name, monkeypatch, tmp_path)
     with pytest.raises(KeyboardInterrupt):
         example.main()
     assert parsed[0].dataset is not None and not parsed[0].quick
+
+
+@pytest.mark.parametrize("name", [e.stem for e in EXAMPLES if "tfds." in e.read_text("utf-8")])
+def test_a_dataset_that_an_example_opens_itself_is_known(name, tmp_path):
+    code = f"""
+import sys
+
+import tensorflow_datasets as tfds
+
+find = tfds.builder
+
+
+def find_and_stop(*arguments, **options):
+    find(*arguments, **options)
+    raise SystemExit(3)
+
+
+tfds.builder = find_and_stop
+sys.argv = ["{name}.py", "--data-dir", "data", "--output", "out"]
+import {name}
+
+{name}.main()
+"""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(EXAMPLES[0].parent), *sys.path]),
+    }
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=False)
+    assert run.returncode == 3
