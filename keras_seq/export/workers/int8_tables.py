@@ -95,11 +95,10 @@ class _Tables:
     def _int8_table(self, table):
         """A tensor of the numbers of a float32 one; that of a table that has them, if there is."""
         values = self.model.buffers[table.buffer].data.view("float32").reshape(table.shape)
-        for tensor in (tensor for graph in self.model.subgraphs for tensor in graph.tensors):
-            if self._is_table(tensor) and np.array_equal(tensor.shape, table.shape):
-                scale = tensor.quantization.scale
-                if len(scale) == 1 and np.all(abs(self._values(tensor) - values) <= 0.51 * scale):
-                    return copy.copy(tensor)
+        for tensor in self._tables_of_shape(table.shape):
+            scale = tensor.quantization.scale
+            if len(scale) == 1 and np.all(abs(self._values(tensor) - values) <= 0.51 * scale):
+                return copy.copy(tensor)
         scale = np.float32([max(abs(values).max(), np.finfo("float32").tiny) / 127])
         data = np.round(values / scale).astype("int8")
         self.model.buffers.append(schema.BufferT(data.view("uint8").reshape(-1)))
@@ -160,9 +159,7 @@ class _Tables:
         if not self._is_table(table):
             return None
         values, step = self._values(table), table.quantization.scale
-        for tensor in (tensor for graph in self.model.subgraphs for tensor in graph.tensors):
-            if not self._is_table(tensor) or not np.array_equal(tensor.shape, table.shape):
-                continue
+        for tensor in self._tables_of_shape(table.shape):
             scale = tensor.quantization.scale
             if len(scale) != len(values) or tensor.quantization.quantizedDimension != 0:
                 continue
@@ -170,6 +167,10 @@ class _Tables:
             if np.all(np.abs(values - self._values(tensor)) <= rounding):
                 return tensor
         return None
+
+    def _tables_of_shape(self, shape):
+        tensors = (tensor for graph in self.model.subgraphs for tensor in graph.tensors)
+        return (t for t in tensors if self._is_table(t) and np.array_equal(t.shape, shape))
 
     def _values(self, table):
         """(V, D) float32."""
